@@ -1,0 +1,108 @@
+/** What the job routes need of the house below; `compose.ts` hands in what fulfils it. Ids are public ids throughout. */
+import type { Counts, Job, JobOptions, Json, ResultStatus } from '../../domain/batch/job';
+import type { Reduce, Summary } from '../../domain/batch/reduce';
+import type { JobStatus } from '../../domain/batch/status';
+
+export interface NewJob {
+  id: string;
+  tenantId: string;
+  name: string | null;
+  handler: string;
+  params: Json;
+  reduce: Reduce | null;
+  options: JobOptions;
+  metadata: Record<string, string>;
+}
+
+export interface JobRef {
+  tenantId: string;
+  jobId: string;
+}
+
+export interface JobPage {
+  tenantId: string;
+  status?: JobStatus | undefined;
+  handler?: string | undefined;
+  /** id of the last job of the page before; newest first */
+  after?: string | undefined;
+  limit: number;
+}
+
+/** Every method is by tenant; another tenant's job is `not_found`. Each change writes its event in the same transaction. */
+export interface JobStore {
+  insert(job: NewJob): Promise<Job>;
+  find(ref: JobRef): Promise<Job>;
+  list(page: JobPage): Promise<Job[]>;
+  summary(ref: JobRef): Promise<Summary | null>;
+  /** Draws a number for an upload. @throws AppError `job_not_open` */
+  openUpload(ref: JobRef): Promise<number>;
+  /** Makes the upload the job's items, under the job's row lock; drops what an earlier one brought. @throws `job_not_open` */
+  finishUpload(upload: JobRef & { upload: number; total: number }): Promise<Job>;
+  /** created -> queued: seals the total. Again on a started job: no change. @throws `job_has_no_items`, `job_already_ended` */
+  start(ref: JobRef): Promise<Job>;
+  /** Asks for the end; a job never started ends at once. Again on a cancelling job: no change. @throws `job_already_ended` */
+  cancel(ref: JobRef): Promise<Job>;
+}
+
+export interface NewItem {
+  /** null: the index as text */
+  customId: string | null;
+  /** exact JSON text */
+  input: string;
+  /** physical line from 1, for errors */
+  line: number;
+}
+
+export interface ItemRow {
+  index: number;
+  custom_id: string;
+  status: 'pending' | ResultStatus;
+  input: string;
+}
+
+export interface ItemQuery extends JobRef {
+  status?: ItemRow['status'] | undefined;
+  customId?: string | undefined;
+  /** index of the last item of the page before */
+  after?: number | undefined;
+  limit: number;
+}
+
+/** One line of the results, its JSON parts as exact text. */
+export interface ResultRow {
+  index: number;
+  custom_id: string;
+  status: ResultStatus;
+  output: string | null;
+  error: string | null;
+  attempts: number;
+  duration_ms: number;
+}
+
+export interface ResultQuery extends JobRef {
+  status?: ResultStatus | undefined;
+  /** items with an index of at least this */
+  from: number;
+  limit: number;
+}
+
+export interface ItemStore {
+  /**
+   * Streams items into the upload in one transaction of its own and makes it the job's items at the end; all or nothing.
+   * @throws AppError `duplicate_custom_id` or `not_storable` with the line; whatever `items` throws, as it is.
+   */
+  upload(ref: JobRef, items: AsyncIterable<readonly NewItem[]>): Promise<{ total: number }>;
+  page(query: ItemQuery): Promise<ItemRow[]>;
+  /** In index order. Of a job that ended, items without a result are `cancelled`; of a live one they are left out. */
+  results(query: ResultQuery): Promise<ResultRow[]>;
+}
+
+/** Temporal, seen from the API. */
+export interface JobEngine {
+  /** Starts the job's workflow; one that runs already is fine. A failure is healed by the sweep: callers log and go on. */
+  start(job: JobRef & { handler: string; priority: number }): Promise<void>;
+  /** Tells the workflow to look at the desired state. */
+  wake(ref: JobRef): Promise<void>;
+  /** Asks the workflow; undefined where it can't answer in time. */
+  progress(ref: JobRef): Promise<Counts | undefined>;
+}

@@ -1,0 +1,84 @@
+/** The words of a batch: what a job, its items and its results are. Shapes as the API shows them (snake_case). */
+import type { Reduce } from './reduce';
+import type { JobStatus } from './status';
+
+/** Any JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+export interface RetryPolicy {
+  max_attempts: number;
+  initial_interval_ms: number;
+  backoff_coefficient: number;
+  max_interval_ms: number;
+}
+
+/** How a job is run. Every field has a default, see `DEFAULT_OPTIONS`; null means "no limit of its own". */
+export interface JobOptions {
+  max_concurrency: number | null;
+  max_rps: number | null;
+  item_timeout_ms: number;
+  retry: RetryPolicy;
+  tolerated_failure: { count?: number | undefined; percentage?: number | undefined } | null;
+  priority: number;
+  expires_in_seconds: number | null;
+}
+
+export const DEFAULT_OPTIONS: JobOptions = {
+  max_concurrency: null,
+  max_rps: null,
+  item_timeout_ms: 10_000,
+  retry: { max_attempts: 1, initial_interval_ms: 1_000, backoff_coefficient: 2, max_interval_ms: 60_000 },
+  tolerated_failure: null,
+  priority: 3,
+  expires_in_seconds: null,
+};
+
+/** Always adds up: total = pending + running + succeeded + failed + cancelled. */
+export interface Counts {
+  total: number;
+  pending: number;
+  running: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+}
+
+/** A job as the store hands it out; ids are public ids, times are Dates, jobs of one tenant only. */
+export interface Job {
+  id: string;
+  tenant_id: string;
+  name: string | null;
+  handler: string;
+  params: Json;
+  reduce: Reduce | null;
+  options: JobOptions;
+  metadata: Record<string, string>;
+  status: JobStatus;
+  counts: Counts;
+  created_at: Date;
+  queued_at: Date | null;
+  started_at: Date | null;
+  ended_at: Date | null;
+  expires_at: Date | null;
+  parent_job_id: string | null;
+  error: ItemError | null;
+}
+
+export interface ItemError {
+  code: string;
+  message: string;
+}
+
+export const RESULT_STATUSES = ['succeeded', 'failed', 'cancelled'] as const;
+export type ResultStatus = (typeof RESULT_STATUSES)[number];
+
+/** What one item came to. `output` is exact JSON text, so that what a handler wrote is what is downloaded. */
+export interface ItemResult {
+  index: number;
+  custom_id: string | null;
+  status: 'succeeded' | 'failed';
+  output: string | null;
+  error: ItemError | null;
+  attempts: number;
+  duration_ms: number;
+}

@@ -1,0 +1,46 @@
+/** Counting: how rows and workflow memory become one progress, and what it lets one foretell. */
+import type { Counts } from './job';
+
+export interface Progress {
+  counts: Counts;
+  rate_per_second: number | null;
+  eta_seconds: number | null;
+}
+
+/** What is known of a job's items: the rest is pending, so that counts always add up. */
+export interface Tally {
+  total: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** in flight when last reported; never more than what is left */
+  running: number;
+}
+
+export function toCounts(tally: Tally): Counts {
+  const done = tally.succeeded + tally.failed + tally.cancelled;
+  const left = Math.max(0, tally.total - done);
+  const running = Math.min(Math.max(0, tally.running), left);
+  return {
+    total: tally.total,
+    pending: left - running,
+    running,
+    succeeded: tally.succeeded,
+    failed: tally.failed,
+    cancelled: tally.cancelled,
+  };
+}
+
+/** Mean rate since the start, and what is left divided by it. Both null until something is done. */
+export function foretell(counts: Counts, elapsedMs: number): Omit<Progress, 'counts'> {
+  const done = counts.succeeded + counts.failed;
+  if (done === 0 || elapsedMs <= 0) return { rate_per_second: null, eta_seconds: null };
+  const rate = (done * 1000) / elapsedMs;
+  const left = counts.pending + counts.running;
+  return { rate_per_second: Math.round(rate * 100) / 100, eta_seconds: Math.ceil(left / rate) };
+}
+
+/** The larger of two views of one job: progress only grows, so the larger is the newer. */
+export function newerCounts(a: Counts, b: Counts): Counts {
+  return a.succeeded + a.failed + a.cancelled >= b.succeeded + b.failed + b.cancelled ? a : b;
+}

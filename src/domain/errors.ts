@@ -1,0 +1,102 @@
+/**
+ * The error catalogue: the one table behind thrown errors, Temporal failure types and problem details.
+ * `status` is the HTTP status, `retryable` says whether Temporal may try the same call again.
+ */
+export const ERROR_CATALOG = {
+  // 400: cannot be parsed
+  malformed_json: { status: 400, title: 'The body is not well-formed JSON', retryable: false },
+  malformed_ndjson: { status: 400, title: 'A line is not well-formed JSON', retryable: false },
+  malformed_csv: { status: 400, title: 'The CSV cannot be parsed', retryable: false },
+  malformed_request: { status: 400, title: 'The request cannot be parsed', retryable: false },
+  malformed_cursor: { status: 400, title: 'The cursor was not made by this list', retryable: false },
+  upload_incomplete: { status: 400, title: 'The upload ended before its last byte', retryable: false },
+  // 401, 403, 404, 405
+  unauthenticated: { status: 401, title: 'A valid API key is needed', retryable: false },
+  key_expired: { status: 401, title: 'The API key has expired', retryable: false },
+  key_revoked: { status: 401, title: 'The API key was revoked', retryable: false },
+  missing_scope: { status: 403, title: 'The API key lacks the scope for this', retryable: false },
+  scope_escalation: { status: 403, title: 'A key grants only what it has', retryable: false },
+  not_found: { status: 404, title: 'Not found', retryable: false },
+  method_not_allowed: { status: 405, title: 'The resource has no such method', retryable: false },
+  // 408, 409, 413, 415
+  upload_too_slow: { status: 408, title: 'The upload was slower than the least rate', retryable: false },
+  job_not_open: { status: 409, title: 'The job takes no more items', retryable: false },
+  job_has_no_items: { status: 409, title: 'A job without items cannot start', retryable: false },
+  job_already_ended: { status: 409, title: 'The job has ended', retryable: false },
+  job_not_started: { status: 409, title: 'The job has not started', retryable: false },
+  invalid_transition: { status: 409, title: 'The job cannot do this in its present status', retryable: false },
+  idempotency_in_progress: { status: 409, title: 'A request with this Idempotency-Key is running', retryable: false },
+  body_too_large: { status: 413, title: 'The body is too large', retryable: false },
+  item_too_large: { status: 413, title: 'An item is larger than 1 MB', retryable: false },
+  unsupported_media_type: { status: 415, title: 'The content type is not supported here', retryable: false },
+  // 422: understood, but invalid
+  validation_failed: { status: 422, title: 'The request is invalid', retryable: false },
+  unknown_handler: { status: 422, title: 'There is no handler of this name', retryable: false },
+  invalid_params: { status: 422, title: 'The handler refuses these params', retryable: false },
+  invalid_expression: { status: 422, title: 'The expression is not valid JSONata', retryable: false },
+  invalid_item: { status: 422, title: 'An item is invalid', retryable: false },
+  duplicate_custom_id: { status: 422, title: 'A custom_id occurs twice', retryable: false },
+  not_storable: { status: 422, title: 'The text holds characters that cannot be stored', retryable: false },
+  idempotency_mismatch: { status: 422, title: 'The Idempotency-Key was used with another request', retryable: false },
+  too_many_items: { status: 422, title: 'The job has more items than allowed', retryable: false },
+  // 429, 5xx
+  too_many_uploads: { status: 429, title: 'Too many uploads run at once', retryable: true },
+  internal: { status: 500, title: 'Something went wrong on our side', retryable: true },
+  dependency_unavailable: { status: 503, title: 'A service this needs is away', retryable: true },
+  // of items: the `error.code` of a result line
+  handler_failed: { status: 422, title: 'The handler failed on this item', retryable: false },
+  handler_timeout: { status: 422, title: 'The handler took longer than the item timeout', retryable: false },
+  handler_crashed: { status: 422, title: 'The handler ended the process', retryable: false },
+  handler_out_of_memory: { status: 422, title: 'The handler used more memory than allowed', retryable: false },
+  expression_failed: { status: 422, title: 'The expression failed on this item', retryable: false },
+  output_not_storable: { status: 422, title: 'The output holds what cannot be stored', retryable: false },
+  output_too_large: { status: 422, title: 'The output is larger than 1 MB', retryable: false },
+  // inside the engine
+  superseded: { status: 409, title: 'A newer attempt holds the fence', retryable: false },
+} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
+
+export type ErrorCode = keyof typeof ERROR_CATALOG;
+
+/** One finding of a validation: where (JSON pointer into the body, or physical line from 1) and what. */
+export interface ErrorDetail {
+  pointer?: string;
+  line?: number;
+  detail: string;
+}
+
+export interface AppErrorOptions {
+  /** For the log only; never reaches a client. */
+  internal?: string;
+  cause?: unknown;
+  errors?: readonly ErrorDetail[];
+  /** Seconds for a Retry-After header. */
+  retryAfterSeconds?: number;
+}
+
+/** Every error that this project throws on purpose. `detail` may be read by the client. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly internal: string | undefined;
+  readonly errors: readonly ErrorDetail[] | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    readonly code: ErrorCode,
+    readonly detail: string,
+    options: AppErrorOptions = {},
+  ) {
+    super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
+    this.internal = options.internal;
+    this.errors = options.errors;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  get status(): number {
+    return ERROR_CATALOG[this.code].status;
+  }
+}
+
+/** Works across realms (workflow sandbox, Jest), where `instanceof` does not. */
+export function isAppError(error: unknown): error is AppError {
+  return error instanceof Error && error.name === 'AppError' && 'code' in error;
+}

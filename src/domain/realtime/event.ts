@@ -1,0 +1,31 @@
+/** Events: what happened, immutable. `data` is exact JSON text, the same bytes wherever it is delivered. */
+export const JOB_EVENT_TYPES = [
+  'job.created',
+  'job.queued',
+  'job.started',
+  'job.progress',
+  'job.cancelling',
+  'job.completed',
+  'job.completed_with_errors',
+  'job.failed',
+  'job.cancelled',
+  'job.expired',
+] as const;
+export type JobEventType = (typeof JOB_EVENT_TYPES)[number];
+
+/** An event as it stands in the `events` table. */
+export interface StoredEvent {
+  id: string;
+  tenant_id: string;
+  type: string;
+  /** public id of what it happened to, e.g. the job */
+  subject: string;
+  data: string;
+  created_at: Date;
+}
+
+/** What a realtime subscriber follows: `job:{id}` or `tenant:{id}`. */
+export const topicFor = {
+  job: (jobId: string): string => `job:${jobId}`,
+  tenant: (tenantId: string): string => `tenant:${tenantId}`,
+};

@@ -1,0 +1,22 @@
+/** Every SQL statement has a name: PostgreSQL prepares it once per connection, and logs, metrics and plan tests know it. */
+export interface Statement<Row> {
+  readonly name: string;
+  readonly text: string;
+  /** only for the compiler: what a row looks like */
+  readonly row?: Row;
+}
+
+/** @param name unique, `feature.verb`; a test refuses two statements of one name. */
+export function statement<Row = Record<string, never>>(name: string, text: string): Statement<Row> {
+  return { name, text };
+}
+
+/** A pool or a transaction: whatever runs statements. */
+export interface Queryable {
+  run<Row>(statement: Statement<Row>, values?: readonly unknown[]): Promise<Row[]>;
+}
+
+export interface Database extends Queryable {
+  /** Commits when `work` resolves, rolls back when it rejects. */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+}
