@@ -19,16 +19,26 @@ export const ERROR_CATALOG = {
   not_found: { status: 404, title: 'Not found', retryable: false },
   method_not_allowed: { status: 405, title: 'The resource has no such method', retryable: false },
   // 408, 409, 413, 415
+  request_too_slow: { status: 408, title: 'The request took too long to arrive', retryable: false },
   upload_too_slow: { status: 408, title: 'The upload was slower than the least rate', retryable: false },
   job_not_open: { status: 409, title: 'The job takes no more items', retryable: false },
   job_has_no_items: { status: 409, title: 'A job without items cannot start', retryable: false },
   job_already_ended: { status: 409, title: 'The job has ended', retryable: false },
   job_not_started: { status: 409, title: 'The job has not started', retryable: false },
-  invalid_transition: { status: 409, title: 'The job cannot do this in its present status', retryable: false },
-  idempotency_in_progress: { status: 409, title: 'A request with this Idempotency-Key is running', retryable: false },
+  invalid_transition: {
+    status: 409,
+    title: 'The job cannot do this in its present status',
+    retryable: false,
+  },
+  idempotency_in_progress: {
+    status: 409,
+    title: 'A request with this Idempotency-Key is running',
+    retryable: false,
+  },
   body_too_large: { status: 413, title: 'The body is too large', retryable: false },
   item_too_large: { status: 413, title: 'An item is larger than 1 MB', retryable: false },
   unsupported_media_type: { status: 415, title: 'The content type is not supported here', retryable: false },
+  headers_too_large: { status: 431, title: 'The headers are too large', retryable: false },
   // 422: understood, but invalid
   validation_failed: { status: 422, title: 'The request is invalid', retryable: false },
   unknown_handler: { status: 422, title: 'There is no handler of this name', retryable: false },
@@ -37,7 +47,11 @@ export const ERROR_CATALOG = {
   invalid_item: { status: 422, title: 'An item is invalid', retryable: false },
   duplicate_custom_id: { status: 422, title: 'A custom_id occurs twice', retryable: false },
   not_storable: { status: 422, title: 'The text holds characters that cannot be stored', retryable: false },
-  idempotency_mismatch: { status: 422, title: 'The Idempotency-Key was used with another request', retryable: false },
+  idempotency_mismatch: {
+    status: 422,
+    title: 'The Idempotency-Key was used with another request',
+    retryable: false,
+  },
   too_many_items: { status: 422, title: 'The job has more items than allowed', retryable: false },
   // 429, 5xx
   too_many_uploads: { status: 429, title: 'Too many uploads run at once', retryable: true },
@@ -47,19 +61,31 @@ export const ERROR_CATALOG = {
   handler_failed: { status: 422, title: 'The handler failed on this item', retryable: false },
   handler_timeout: { status: 422, title: 'The handler took longer than the item timeout', retryable: false },
   handler_crashed: { status: 422, title: 'The handler ended the process', retryable: false },
-  handler_out_of_memory: { status: 422, title: 'The handler used more memory than allowed', retryable: false },
+  handler_out_of_memory: {
+    status: 422,
+    title: 'The handler used more memory than allowed',
+    retryable: false,
+  },
   expression_failed: { status: 422, title: 'The expression failed on this item', retryable: false },
   output_not_storable: { status: 422, title: 'The output holds what cannot be stored', retryable: false },
   output_too_large: { status: 422, title: 'The output is larger than 1 MB', retryable: false },
+  // of jobs: the `error.code` of a job that ended so
+  tolerated_failure_exceeded: {
+    status: 422,
+    title: 'More items failed than the job tolerates',
+    retryable: false,
+  },
+  expired: { status: 422, title: 'The job did not end within its time', retryable: false },
   // inside the engine
   superseded: { status: 409, title: 'A newer attempt holds the fence', retryable: false },
 } as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOG;
 
-/** One finding of a validation: where (JSON pointer into the body, or physical line from 1) and what. */
+/** One finding of a validation: where (JSON pointer into the body, query parameter, or physical line from 1) and what. */
 export interface ErrorDetail {
   pointer?: string;
+  parameter?: string;
   line?: number;
   detail: string;
 }

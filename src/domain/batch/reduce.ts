@@ -38,7 +38,11 @@ export interface SummaryGroup {
 export interface Summary {
   groups: SummaryGroup[];
   skipped: Record<string, number>;
+  /** groups beyond `GROUPS_MAX`, the smallest ones */
+  groups_omitted: number;
 }
+
+export const GROUPS_MAX = 10_000;
 
 /** `output.a.b` to `['a', 'b']`; `output` itself to `[]`. */
 export function outputPath(path: string): string[] {

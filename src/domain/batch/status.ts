@@ -37,7 +37,13 @@ export const TRANSITIONS = {
 
 export const FINAL_STATUSES: readonly JobStatus[] = JOB_STATUSES.filter((s) => TRANSITIONS[s].length === 0);
 /** A workflow should exist for a job in one of these. */
-export const DRIVEN_STATUSES: readonly JobStatus[] = ['queued', 'running', 'paused', 'cancelling', 'finalizing'];
+export const DRIVEN_STATUSES: readonly JobStatus[] = [
+  'queued',
+  'running',
+  'paused',
+  'cancelling',
+  'finalizing',
+];
 
 export function isFinal(status: JobStatus): boolean {
   return TRANSITIONS[status].length === 0;

@@ -43,16 +43,25 @@ export function createDatabase(options: PoolOptions): PostgresDatabase {
 
 type Runner = Pick<Pool, 'query'> | Pick<PoolClient, 'query'>;
 
-async function execute<Row>(runner: Runner, stmt: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> {
+async function execute<Row>(
+  runner: Runner,
+  stmt: Statement<Row>,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
   try {
-    const result = await runner.query({ name: stmt.name, text: stmt.text, values: [...values] });
+    const { name, text } = stmt;
+    const query = { text, values: [...values] };
+    const result = await runner.query(stmt.prepared === false ? query : { ...query, name });
     return result.rows as Row[];
   } catch (error) {
     return rethrow(error);
   }
 }
 
-async function transact<T>(connect: () => Promise<PoolClient>, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function transact<T>(
+  connect: () => Promise<PoolClient>,
+  work: (tx: Queryable) => Promise<T>,
+): Promise<T> {
   const client = await connect();
   let broken: Error | undefined;
   try {
@@ -73,14 +82,18 @@ async function transact<T>(connect: () => Promise<PoolClient>, work: (tx: Querya
 
 /** Classes 08 (connection), 53 (resources), 57P (shutdown, cancel) and the socket's own codes: PostgreSQL is away. */
 const AWAY = /^(08|53|57P|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH)/;
-const AWAY_MESSAGE = /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
+const AWAY_MESSAGE =
+  /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
 
 /** @throws AppError `dependency_unavailable` where PostgreSQL is away; any other error as it came. */
 export function rethrow(error: unknown): never {
   if (isAppError(error) || !(error instanceof Error)) throw error;
   const code = 'code' in error ? String(error.code) : '';
   if (AWAY.test(code) || AWAY_MESSAGE.test(error.message)) {
-    throw new AppError('dependency_unavailable', 'The database is away.', { cause: error, retryAfterSeconds: 1 });
+    throw new AppError('dependency_unavailable', 'The database is away.', {
+      cause: error,
+      retryAfterSeconds: 1,
+    });
   }
   throw error;
 }

@@ -2,6 +2,8 @@
 export interface Statement<Row> {
   readonly name: string;
   readonly text: string;
+  /** false: its text is built anew each time, so preparing it would only fill the connection's memory */
+  readonly prepared?: boolean;
   /** only for the compiler: what a row looks like */
   readonly row?: Row;
 }

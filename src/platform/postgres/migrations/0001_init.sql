@@ -76,7 +76,7 @@ create table jobs (
 );
 create index jobs_by_tenant on jobs (tenant_id, id desc);
 create index jobs_by_tenant_status on jobs (tenant_id, status, id desc);
-create index jobs_driven on jobs (checked_at nulls first)
+create index jobs_driven on jobs (coalesce(checked_at, queued_at))
   where status in ('queued', 'running', 'paused', 'cancelling', 'finalizing');
 
 create table items (

@@ -1,0 +1,49 @@
+/** One look a second, for all the jobs that run in this process, at what their operators want. */
+import type { JobStatus, DesiredState } from '../../domain/batch/status';
+
+export interface Control {
+  status: JobStatus;
+  desired: DesiredState;
+}
+
+export interface ControlWatch {
+  /** `listener` hears the job's state at each look. @returns the end of it */
+  follow(jobId: string, listener: (control: Control) => void): () => void;
+  close(): void;
+}
+
+export interface ControlWatchOptions {
+  watch(jobIds: readonly string[]): Promise<({ jobId: string } & Control)[]>;
+  intervalMs: number;
+  onError(error: unknown): void;
+}
+
+export function createControlWatch(options: ControlWatchOptions): ControlWatch {
+  const listeners = new Map<string, Set<(control: Control) => void>>();
+  let looking = false;
+  const look = async (): Promise<void> => {
+    if (looking || listeners.size === 0) return;
+    looking = true;
+    try {
+      for (const { jobId, ...control } of await options.watch([...listeners.keys()])) {
+        for (const listener of listeners.get(jobId) ?? []) listener(control);
+      }
+    } catch (error) {
+      options.onError(error);
+    } finally {
+      looking = false;
+    }
+  };
+  const timer = setInterval(() => void look(), options.intervalMs);
+  return {
+    follow(jobId, listener) {
+      const ofJob = listeners.get(jobId) ?? new Set();
+      listeners.set(jobId, ofJob.add(listener));
+      return () => {
+        ofJob.delete(listener);
+        if (ofJob.size === 0 && listeners.get(jobId) === ofJob) listeners.delete(jobId);
+      };
+    },
+    close: () => clearInterval(timer),
+  };
+}

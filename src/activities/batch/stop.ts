@@ -1,0 +1,30 @@
+/** Why an attempt at a chunk ends before its last item. The first reason stands, but a hard stop may follow a soft one. */
+import type { ChunkReason } from '../../workflows/batch/ports';
+
+export type StopReason = Exclude<ChunkReason, 'done'> | 'superseded';
+
+export class Stop {
+  readonly #abort = new AbortController();
+  #reason: StopReason | undefined;
+
+  get reason(): StopReason | undefined {
+    return this.#reason;
+  }
+
+  /** Aborts at a hard stop: running items end without an outcome. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Begin nothing new; what runs ends in peace. */
+  soft(reason: StopReason): void {
+    this.#reason ??= reason;
+  }
+
+  /** End now. */
+  hard(reason: StopReason): void {
+    if (this.#abort.signal.aborted) return;
+    this.#reason = reason;
+    this.#abort.abort(new Error(reason));
+  }
+}

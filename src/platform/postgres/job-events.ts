@@ -1,0 +1,31 @@
+/** The lifecycle events of a job, written in the transaction of the change. */
+import { encodeId } from '../../domain/ids';
+import type { JobEventType } from '../../domain/realtime/event';
+import { toJob, type JobRow } from './job-row';
+
+export interface NewEvent {
+  tenantId: string;
+  type: string;
+  subject: string;
+  /** exact JSON text */
+  data: string;
+}
+
+export interface EventAppender {
+  append(events: readonly NewEvent[]): Promise<void>;
+}
+
+/** `job.{what}` about the job as `row` has it now. */
+export function jobEvent(type: JobEventType, row: JobRow): NewEvent {
+  const job = toJob(row);
+  const data = {
+    job_id: job.id,
+    name: job.name,
+    handler: job.handler,
+    status: job.status,
+    counts: job.counts,
+    error: job.error,
+    metadata: job.metadata,
+  };
+  return { tenantId: encodeId('tenant', row.tenant_id), type, subject: job.id, data: JSON.stringify(data) };
+}

@@ -1,0 +1,72 @@
+/** What the sweep looks at: jobs that a workflow should drive, and the partitions that rows will need. */
+import type { JobOptions } from '../../domain/batch/job';
+import { encodeId } from '../../domain/ids';
+import { type Queryable, statement } from './statement';
+
+export interface DrivenJob {
+  tenantId: string;
+  jobId: string;
+  handler: string;
+  priority: number;
+  /** an operator's wish that the workflow has not seen */
+  unseen: boolean;
+}
+
+interface DrivenRow {
+  id: string;
+  tenant_id: string;
+  handler: string;
+  options: JobOptions;
+  unseen: boolean;
+}
+
+/** `skip locked`: several workers sweep at once and share the jobs. Over all tenants, since it acts for none. */
+export const SWEEP_CLAIM = statement<DrivenRow>(
+  'sweep.claim',
+  `update jobs j set checked_at = $1 where j.id in (
+     select id from jobs
+     where status in ('queued', 'running', 'paused', 'cancelling', 'finalizing')
+       and coalesce(checked_at, queued_at) < $2
+     order by coalesce(checked_at, queued_at) limit $3 for update skip locked
+   ) returning j.id, j.tenant_id, j.handler, j.options, j.seen_version < j.desired_version as unseen`,
+);
+
+export const SWEEP_PARTITIONS = statement<{ made: number }>(
+  'sweep.partitions',
+  `select ensure_partitions($1, 5) as made`,
+);
+
+export const SWEEP_IDEMPOTENCY = statement<{ dropped: number }>(
+  'sweep.idempotency',
+  `with old as (
+     delete from idempotency_keys where (tenant_id, key) in (
+       select tenant_id, key from idempotency_keys where created_at < $1 order by created_at limit 5000
+     ) returning 1
+   ) select count(*)::int as dropped from old`,
+);
+
+export interface SweepStore {
+  /** Jobs not looked after since `before`, marked as looked after at `now`. */
+  claimDriven(now: Date, before: Date, limit: number): Promise<DrivenJob[]>;
+  /** @returns how many partitions were made */
+  ensurePartitions(now: Date): Promise<number>;
+  /** @returns how many answers were dropped */
+  dropIdempotencyKeys(before: Date): Promise<number>;
+}
+
+export function createSweepStore(db: Queryable): SweepStore {
+  return {
+    async claimDriven(now, before, limit) {
+      const rows = await db.run(SWEEP_CLAIM, [now, before, limit]);
+      return rows.map((row) => ({
+        tenantId: encodeId('tenant', row.tenant_id),
+        jobId: encodeId('job', row.id),
+        handler: row.handler,
+        priority: row.options.priority,
+        unseen: row.unseen,
+      }));
+    },
+    ensurePartitions: async (now) => (await db.run(SWEEP_PARTITIONS, [now]))[0]?.made ?? 0,
+    dropIdempotencyKeys: async (before) => (await db.run(SWEEP_IDEMPOTENCY, [before]))[0]?.dropped ?? 0,
+  };
+}

@@ -1,0 +1,26 @@
+/** What an operator reads in Temporal's UI. Markdown; costs no event. */
+import type { ChunkLedger } from './ledger';
+import type { BatchPlan, FinishReturn } from './ports';
+
+export interface Described {
+  tenantId: string;
+  jobId: string;
+  plan: BatchPlan;
+  ledger: ChunkLedger;
+  end?: FinishReturn;
+}
+
+export function describeRun({ tenantId, jobId, plan, ledger, end }: Described): string {
+  const counts = ledger.counts();
+  const tally = end ?? counts;
+  return [
+    `**Batch ${jobId}** of tenant ${tenantId}`,
+    '',
+    `- handler: \`${plan.handler}\``,
+    `- status: ${end?.status ?? 'running'}`,
+    `- items: ${tally.succeeded} succeeded, ${tally.failed} failed of ${plan.total}`,
+    `- chunks: ${ledger.done} done, ${ledger.inFlight} in flight of ${ledger.chunks} (${plan.chunkItems} items each)`,
+    '',
+    'Counts here are of finished chunks; the API knows each item.',
+  ].join('\n');
+}

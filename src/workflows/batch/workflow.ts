@@ -1,0 +1,92 @@
+/**
+ * Drives one job. The rows are the truth: everything here can be lost and is rebuilt by `batchBegin`.
+ *
+ *   begin -> dispatch chunks in a window -> finish
+ *              ^ waits while paused; stops when cancelled; continues as new when the history grows long
+ */
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { TASK_QUEUES } from '../../domain/batch/engine';
+import type { Counts } from '../../domain/batch/job';
+import { toCounts } from '../../domain/batch/progress';
+import { isFinal } from '../../domain/batch/status';
+import { describeRun } from './details';
+import { dispatchChunks } from './dispatch';
+import { ChunkLedger } from './ledger';
+import { type BatchEnd, type BatchInput, progressQuery, STATUS_ATTRIBUTE, wokenSignal } from './messages';
+import type { BatchControlActivities, BatchPlan } from './ports';
+
+/** Well below the server's own suggestion of 4,096 events, so that a replay stays quick. */
+const RUN_EVENTS_MAX = 3_000;
+
+const control = proxyActivities<BatchControlActivities>({
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '30 minutes',
+  heartbeatTimeout: '30 seconds',
+  retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
+});
+
+export async function batchJob(input: BatchInput): Promise<BatchEnd> {
+  const ref = { tenantId: input.tenantId, jobId: input.jobId };
+  const heard = { woken: false };
+  let counts: Counts = toCounts({ total: 0, succeeded: 0, failed: 0, cancelled: 0, running: 0 });
+  setHandler(progressQuery, () => counts);
+  setHandler(wokenSignal, () => {
+    heard.woken = true;
+  });
+
+  // A job cancelled from Temporal's side still has to be begun and written to its end.
+  const plan = await CancellationScope.nonCancellable(() => control.batchBegin(ref));
+  if (plan === null || isFinal(plan.status)) return endOf(plan);
+  upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: plan.status }]);
+
+  const ledger = new ChunkLedger(plan);
+  const show = (): void => {
+    counts = ledger.counts();
+    setCurrentDetails(describeRun({ ...ref, plan, ledger }));
+  };
+  show();
+  const outcome =
+    plan.status === 'finalizing'
+      ? 'drained'
+      : await dispatchChunks({
+          ref,
+          plan,
+          ledger,
+          heard,
+          show,
+          readDesired: control.batchReadDesired,
+          isLong,
+        });
+  if (outcome === undefined) {
+    await condition(allHandlersFinished);
+    return continueAsNew<typeof batchJob>(input);
+  }
+
+  upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: 'finalizing' }]);
+  const end = await CancellationScope.nonCancellable(() => control.batchFinish({ ...ref, outcome }));
+  counts = toCounts({ ...end, total: plan.total, running: 0 });
+  upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: end.status }]);
+  setCurrentDetails(describeRun({ ...ref, plan, ledger, end }));
+  return end;
+
+  function isLong(): boolean {
+    const info = workflowInfo();
+    return info.continueAsNewSuggested || info.historyLength >= (input.runEventsMax ?? RUN_EVENTS_MAX);
+  }
+}
+
+/** A workflow that has nothing (more) to do: the job is gone or ended before. */
+function endOf(plan: BatchPlan | null): BatchEnd {
+  if (plan === null) return { status: 'cancelled', succeeded: 0, failed: 0, cancelled: 0 };
+  return { status: plan.status, succeeded: plan.succeeded, failed: plan.failed, cancelled: 0 };
+}
