@@ -58,6 +58,7 @@ export const ERROR_CATALOG = {
   internal: { status: 500, title: 'Something went wrong on our side', retryable: true },
   dependency_unavailable: { status: 503, title: 'A service this needs is away', retryable: true },
   // of items: the `error.code` of a result line
+  input_invalid: { status: 422, title: 'The handler refuses the input', retryable: false },
   handler_failed: { status: 422, title: 'The handler failed on this item', retryable: false },
   handler_timeout: { status: 422, title: 'The handler took longer than the item timeout', retryable: false },
   handler_crashed: { status: 422, title: 'The handler ended the process', retryable: false },

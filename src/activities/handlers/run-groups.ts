@@ -1,0 +1,244 @@
+/**
+ * Runs items through a definition: groups of items in lanes side by side, each item to its outcome.
+ * A handler with `run` is the case of groups of one.
+ *
+ *   group: read inputs -> attempt -> answers -> outcomes
+ *                           ^          `-> to be tried again -> wait -.
+ *                           `------------------------------------------'
+ */
+import { randomInt } from 'node:crypto';
+import type { HandlerItem, ItemOutcome, RunBatch } from '../../domain/handler/contract';
+import { mayTryAgain, retryDelayMs } from '../../domain/handler/retry';
+import { attempt, wait } from './attempt';
+import { type AnyDefinition, type Answer, BATCH_SIZE, type Item, type ManyContext } from './definition';
+import { failure, type Failure, toFailure } from './failure';
+import { createItemSource } from './item-source';
+import { toOutput } from './output';
+
+export interface Run {
+  batch: RunBatch;
+  definition: AnyDefinition;
+  /** parsed */
+  params: unknown;
+}
+
+interface Pending {
+  item: HandlerItem;
+  parsed: Item<unknown>;
+  startedAt: number;
+}
+
+export async function runGroups(
+  items: AsyncIterable<HandlerItem> | readonly HandlerItem[],
+  run: Run,
+): Promise<void> {
+  const { batch, definition } = run;
+  const concurrency = batch.oneByOne ? 1 : Math.max(1, batch.concurrency);
+  const wanted = definition.runMany ? (definition.batchSize ?? BATCH_SIZE) : 1;
+  const groupSize = Math.max(1, Math.min(wanted, concurrency));
+  await runLanes(items, { batch, groupSize, lanes: Math.floor(concurrency / groupSize) }, (group) =>
+    runGroup(group, run),
+  );
+}
+
+export interface Lanes {
+  batch: RunBatch;
+  groupSize: number;
+  lanes: number;
+}
+
+/** Groups of items, so many at once; each is pulled when a lane is free. */
+export async function runLanes(
+  items: AsyncIterable<HandlerItem> | readonly HandlerItem[],
+  { batch, groupSize, lanes }: Lanes,
+  work: (group: HandlerItem[]) => Promise<void>,
+): Promise<void> {
+  const source = createItemSource(items, batch);
+  const lane = async (): Promise<void> => {
+    for (let group = await source.take(groupSize); group.length > 0; group = await source.take(groupSize)) {
+      await work(group);
+    }
+  };
+  // All lanes end before an error of the source is passed on: no item is left running unseen.
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, lanes) }, lane));
+  await source.close();
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> {
+  let pending = await readInputs(group, run);
+  const { retry } = run.batch.options;
+  for (let attempts = 1; pending.length > 0; attempts++) {
+    const answers = await attemptGroup(pending, run, attempts);
+    if (answers === 'aborted') return;
+    const again: Pending[] = [];
+    for (const [i, answer] of answers.entries()) {
+      const one = pending[i] as Pending;
+      const { outcome, retryable } = await toOutcome(one, { answer, attempts, run });
+      if (retryable && mayTryAgain(retry, attempts)) again.push(one);
+      else run.batch.onOutcome(outcome);
+    }
+    pending = again;
+    const delayMs = retryDelayMs(retry, attempts, randomInt(1_001) / 1_000);
+    if (pending.length > 0 && !(await wait(delayMs, run.batch.signal))) return;
+  }
+}
+
+/** Starts the items; those that the input schema refuses end here. */
+async function readInputs(group: readonly HandlerItem[], { batch, definition }: Run): Promise<Pending[]> {
+  const pending: Pending[] = [];
+  for (const item of group) {
+    batch.onStart(item);
+    const startedAt = performance.now();
+    const read = await readInput(item, definition);
+    if ('failure' in read) batch.onOutcome(toFailed(item.index, read.failure, { attempts: 1, startedAt }));
+    else pending.push({ item, startedAt, parsed: toItem(item, read.input) });
+  }
+  return pending;
+}
+
+function toItem({ index, customId, idempotencyKey }: HandlerItem, input: unknown): Item<unknown> {
+  return { index, customId, idempotencyKey, input };
+}
+
+async function readInput(
+  { inputText }: HandlerItem,
+  { input: schema }: AnyDefinition,
+): Promise<{ input: unknown } | { failure: Failure }> {
+  try {
+    const input: unknown = JSON.parse(inputText);
+    if (schema === undefined) return { input };
+    const parsed = await schema.safeParseAsync(input);
+    if (parsed.success) return { input: parsed.data };
+    return {
+      failure: failure('input_invalid', `The handler refuses the input: ${describeIssues(parsed.error)}`),
+    };
+  } catch (error) {
+    return { failure: { ...toFailure(error), retryable: false } };
+  }
+}
+
+interface Issues {
+  issues: readonly { path: readonly PropertyKey[]; message: string }[];
+}
+
+function describeIssues({ issues }: Issues): string {
+  return issues
+    .slice(0, 5)
+    .map(({ path, message }) => (path.length > 0 ? `${path.map(String).join('.')}: ${message}` : message))
+    .join('; ');
+}
+
+/** An answer for each item, whatever the handler did. */
+async function attemptGroup(
+  pending: readonly Pending[],
+  run: Run,
+  attempts: number,
+): Promise<readonly (Answer<unknown> | Failure)[] | 'aborted'> {
+  const { batch } = run;
+  const end = await attempt((signal) => call(pending, run, toContext(run, signal, attempts)), {
+    timeoutMs: batch.options.item_timeout_ms,
+    signal: batch.signal,
+  });
+  if (end.kind === 'aborted') return 'aborted';
+  if (end.kind === 'failed') return pending.map(() => end.failure);
+  const answers: readonly unknown[] = Array.isArray(end.value) ? end.value : [];
+  return pending.map((_, i) => (isAnswer(answers[i]) ? answers[i] : NO_ANSWER));
+}
+
+function isAnswer(value: unknown): value is Answer<unknown> {
+  return typeof value === 'object' && value !== null && ('output' in value || 'error' in value);
+}
+
+const NO_ANSWER: Failure = failure('handler_failed', 'The handler gave no answer for this item.');
+
+async function call(
+  pending: readonly Pending[],
+  { definition }: Run,
+  ctx: ManyContext<unknown>,
+): Promise<unknown> {
+  const items = pending.map(({ parsed }) => parsed);
+  if (definition.runMany) return definition.runMany(items, ctx);
+  const item = items[0] as Item<unknown>;
+  return [{ output: await definition.run?.(item, { ...ctx, idempotencyKey: item.idempotencyKey }) }];
+}
+
+function toContext({ batch, params }: Run, signal: AbortSignal, attempts: number): ManyContext<unknown> {
+  return {
+    params,
+    signal,
+    log: batch.log,
+    tenantId: batch.tenantId,
+    jobId: batch.jobId,
+    attempt: attempts,
+  };
+}
+
+interface Answered {
+  answer: Answer<unknown> | Failure;
+  attempts: number;
+  run: Run;
+}
+
+async function toOutcome(
+  { item, startedAt }: Pending,
+  { answer, attempts, run }: Answered,
+): Promise<{ outcome: ItemOutcome; retryable: boolean }> {
+  const output = await readAnswer(answer, run.definition);
+  if (!output.ok) {
+    return {
+      outcome: toFailed(item.index, output.failure, { attempts, startedAt }),
+      retryable: output.failure.retryable,
+    };
+  }
+  const outcome: ItemOutcome = {
+    index: item.index,
+    status: 'succeeded',
+    output: output.text,
+    error: null,
+    attempts,
+    durationMs: sinceMs(startedAt),
+  };
+  return { outcome, retryable: false };
+}
+
+async function readAnswer(
+  answer: Answer<unknown> | Failure,
+  { output: schema }: AnyDefinition,
+): Promise<ReturnType<typeof toOutput>> {
+  try {
+    if (isFailure(answer)) return { ok: false, failure: answer };
+    if ('error' in answer) return { ok: false, failure: toFailure(answer.error) };
+    if (schema === undefined) return toOutput(answer.output);
+    const parsed = await schema.safeParseAsync(answer.output);
+    if (parsed.success) return toOutput(parsed.data);
+    const message = `The output is not what the handler promises: ${describeIssues(parsed.error)}`;
+    return { ok: false, failure: failure('handler_failed', message) };
+  } catch (error) {
+    return { ok: false, failure: toFailure(error) };
+  }
+}
+
+function isFailure(answer: Answer<unknown> | Failure): answer is Failure {
+  return 'code' in answer && 'message' in answer && 'retryable' in answer;
+}
+
+export function toFailed(
+  index: number,
+  { code, message }: Pick<Failure, 'code' | 'message'>,
+  { attempts, startedAt }: { attempts: number; startedAt: number },
+): ItemOutcome {
+  return {
+    index,
+    status: 'failed',
+    output: null,
+    error: { code, message },
+    attempts,
+    durationMs: sinceMs(startedAt),
+  };
+}
+
+function sinceMs(startedAt: number): number {
+  return Math.round(performance.now() - startedAt);
+}

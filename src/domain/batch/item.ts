@@ -1,0 +1,34 @@
+/** Items and their results on their way in and out; JSON parts are exact text, so that what came in is what goes out. */
+import type { ResultStatus } from './job';
+
+/** 1 MB: an item, or a line of an upload. */
+export const ITEM_BYTES_MAX = 1_048_576;
+
+export interface NewItem {
+  /** null: the index as text */
+  customId: string | null;
+  /** exact JSON text */
+  input: string;
+  /** physical line from 1, for errors */
+  line: number;
+}
+
+export type ItemStatus = 'pending' | ResultStatus;
+
+export interface ItemRow {
+  index: number;
+  custom_id: string;
+  status: ItemStatus;
+  input: string;
+}
+
+/** One line of the results, its JSON parts as exact text. */
+export interface ResultRow {
+  index: number;
+  custom_id: string;
+  status: ResultStatus;
+  output: string | null;
+  error: string | null;
+  attempts: number;
+  duration_ms: number;
+}

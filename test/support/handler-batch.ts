@@ -1,0 +1,54 @@
+import { DEFAULT_OPTIONS, type JobOptions, type Json } from '../../src/domain/batch/job';
+import type { Handler, HandlerItem, ItemOutcome, RunBatch } from '../../src/domain/handler/contract';
+
+export interface BatchRecord {
+  batch: RunBatch;
+  started: number[];
+  outcomes: ItemOutcome[];
+  /** by index */
+  byIndex(): ItemOutcome[];
+}
+
+export interface BatchOverrides extends Partial<Omit<RunBatch, 'options'>> {
+  options?: Partial<JobOptions>;
+}
+
+/** A batch that writes down what a handler says about its items. */
+export function recordBatch(overrides: BatchOverrides = {}): BatchRecord {
+  const started: number[] = [];
+  const outcomes: ItemOutcome[] = [];
+  const silent = (): void => {};
+  const batch: RunBatch = {
+    tenantId: 'tnt_1',
+    jobId: 'job_1',
+    params: {},
+    concurrency: 10,
+    signal: new AbortController().signal,
+    log: { debug: silent, info: silent, warn: silent, error: silent },
+    mayStart: () => true,
+    onStart: (item) => started.push(item.index),
+    onOutcome: (outcome) => outcomes.push(outcome),
+    ...overrides,
+    options: { ...DEFAULT_OPTIONS, ...overrides.options },
+  };
+  return { batch, started, outcomes, byIndex: () => outcomes.toSorted((a, b) => a.index - b.index) };
+}
+
+export function toItems(inputs: readonly Json[]): HandlerItem[] {
+  return inputs.map((input, index) => toItem(index, JSON.stringify(input)));
+}
+
+export function toItem(index: number, inputText: string): HandlerItem {
+  return { index, customId: null, inputText, idempotencyKey: `job_1:${index}` };
+}
+
+/** Runs all items and gives their outcomes by index. */
+export async function runAll(
+  handler: Handler,
+  inputs: readonly Json[],
+  overrides: BatchOverrides = {},
+): Promise<ItemOutcome[]> {
+  const record = recordBatch(overrides);
+  await handler.runItems(toItems(inputs), record.batch);
+  return record.byIndex();
+}
