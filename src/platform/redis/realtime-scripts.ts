@@ -1,0 +1,124 @@
+/**
+ * The Lua behind the realtime log. What each life of Redis guarantees:
+ *
+ * - `floor` is the time at which this life began. A restart (another run_id) or lost data (no floor) begins a new one, since
+ *   either may have cost the log its tail; cursors from before the floor are no longer believed.
+ * - An id is the largest of last + 1, the time in microseconds and the floor: it only grows, also when all data was lost.
+ * - A firehose entry's id is `{floor}-{n}`, n counting per shard without holes: a reader that was trimmed past sees it.
+ * - Numbers are written by '%.0f', as Lua's own text of a number keeps 14 digits only.
+ */
+import { script } from './script';
+
+export const FIREHOSE_SHARDS = 16;
+
+const COMMON = `
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+local function text(n) return string.format('%.0f', n) end
+local function id_of(entry) return tonumber(string.match(entry[1], '^%d+')) end
+local function last_of(log)
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  return last and id_of(last) or 0
+end
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+end
+local function begin_life(meta, run)
+  local before = tonumber(redis.call('HGET', meta, 'floor') or '0')
+  local floor = math.max(now(), before + 1)
+  redis.call('HSET', meta, 'run', run, 'floor', text(floor))
+  return floor
+end
+local function checked_floor(meta)
+  local run = run_id()
+  if redis.call('HGET', meta, 'run') ~= run then return begin_life(meta, run) end
+  return tonumber(redis.call('HGET', meta, 'floor'))
+end
+local function quick_floor(meta)
+  local floor = redis.call('HGET', meta, 'floor')
+  return floor and tonumber(floor) or begin_life(meta, run_id())
+end
+`;
+
+/**
+ * KEYS: meta, seen, the firehose shards; then for each target its log and its end mark.
+ * ARGV: entries per shard, events remembered, expiry after the end (s); then for each publication its event id ('' is always
+ * new), type, payload and number of targets, and for each target topic, shard, entries kept, expiry (s), '1' if final.
+ * Returns the ids given. An event seen before is passed over; what is realtime only is dropped once the topic has ended.
+ */
+export const publishScript = script<number[]>(`${COMMON}
+local meta, seen = KEYS[1], KEYS[2]
+local end_ttl = ARGV[3]
+local floor = quick_floor(meta)
+local ids, a, k = {}, 4, ${3 + FIREHOSE_SHARDS}
+while a <= #ARGV do
+  local event, type, payload, targets = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
+  a = a + 4
+  local fresh = event == '' or not redis.call('ZSCORE', seen, event)
+  for _ = 1, targets do
+    local topic, shard, kept, ttl, final = ARGV[a], tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+    local log, mark = KEYS[k], KEYS[k + 1]
+    a, k = a + 5, k + 2
+    local ended = redis.call('EXISTS', mark) == 1
+    if fresh and not (event == '' and ended) then
+      local id = math.max(last_of(log) + 1, now(), floor)
+      redis.call('XADD', log, 'MAXLEN', '~', kept, text(id) .. '-0', 't', type, 'p', payload)
+      if final == '1' then redis.call('SET', mark, text(id), 'EX', end_ttl, 'NX') end
+      redis.call('EXPIRE', log, (ended or final == '1') and end_ttl or ttl)
+      local n = redis.call('HINCRBY', meta, 'n' .. shard, 1)
+      redis.call('XADD', KEYS[3 + shard], 'MAXLEN', '~', ARGV[1], text(floor) .. '-' .. n,
+        'c', topic, 'i', text(id), 't', type, 'p', payload)
+      ids[#ids + 1] = id
+    end
+  end
+  if event ~= '' and fresh then redis.call('ZADD', seen, text(now()), event) end
+end
+redis.call('ZREMRANGEBYRANK', seen, 0, -(ARGV[2] + 1))
+return ids
+`);
+
+/**
+ * KEYS: meta, log, end mark. ARGV: '1' if the topic has ended, expiry (s), expiry after the end (s).
+ * Returns the id of the log's last entry. An empty log gets an entry without type as an anchor, so that each cursor given out
+ * is one the log knows; so does a topic that ended without the log knowing it (expired, or the relay is still behind).
+ */
+export const positionScript = script<number>(`${COMMON}
+local meta, log, mark, final = KEYS[1], KEYS[2], KEYS[3], ARGV[1] == '1'
+local floor = checked_floor(meta)
+local last = last_of(log)
+local ended = redis.call('EXISTS', mark) == 1
+if last >= floor and (ended or not final) then return last end
+local id = math.max(last + 1, now(), floor)
+redis.call('XADD', log, text(id) .. '-0', 't', '', 'p', '')
+if final then redis.call('SET', mark, text(id), 'EX', ARGV[3]) end
+redis.call('EXPIRE', log, (final or ended) and ARGV[3] or ARGV[2])
+return id
+`);
+
+/**
+ * KEYS: meta, log, end mark. ARGV: cursor, entries at most. Returns 'lost', 'ended', or the entries after the cursor.
+ * A cursor is known if it is from this life and not outside of what the log holds.
+ */
+export const replayScript = script<'lost' | 'ended' | StreamEntry[]>(`${COMMON}
+local meta, log, mark, cursor = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1])
+local floor = checked_floor(meta)
+local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+if cursor < floor or not first or cursor < id_of(first) or cursor > last_of(log) then return 'lost' end
+local ended = redis.call('GET', mark)
+if ended and cursor >= tonumber(ended) then return 'ended' end
+return redis.call('XRANGE', log, text(cursor + 1) .. '-0', '+', 'COUNT', ARGV[2])
+`);
+
+/** KEYS: meta. Returns the floor, then each shard's count so far: `{floor}-{n}` is where a new reader starts. */
+export const headsScript = script<string[]>(`${COMMON}
+local heads = { text(checked_floor(KEYS[1])) }
+for shard = 0, ${FIREHOSE_SHARDS - 1} do
+  heads[#heads + 1] = redis.call('HGET', KEYS[1], 'n' .. shard) or '0'
+end
+return heads
+`);
+
+/** As Redis gives it: id, then field and value in turn. */
+export type StreamEntry = [id: string, fields: string[]];
