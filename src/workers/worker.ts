@@ -22,6 +22,11 @@ export interface Workers {
 }
 
 const CONTROL_SLOTS = 40;
+/**
+ * A process that froze still has its polls open, and each swallows a task until that task's timeout. Few polls lose few tasks,
+ * and two keep up with hundreds of tasks a second.
+ */
+const POLLS = 2;
 
 export async function createWorkers(options: WorkersOptions): Promise<Workers> {
   const { connection, namespace, workflows } = options;
@@ -41,12 +46,15 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
     workflowBundle: workflows,
     activities: { ...options.control },
     maxConcurrentActivityTaskExecutions: CONTROL_SLOTS,
+    maxConcurrentActivityTaskPolls: POLLS,
+    maxConcurrentWorkflowTaskPolls: 2 * POLLS,
   });
   const chunks = await Worker.create({
     ...common,
     taskQueue: TASK_QUEUES.batch,
     activities: { ...options.chunks },
     maxConcurrentActivityTaskExecutions: options.chunkSlots,
+    maxConcurrentActivityTaskPolls: POLLS,
   });
   const all = [control, chunks];
   return {

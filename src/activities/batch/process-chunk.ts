@@ -129,13 +129,13 @@ async function run(attempt: Attempt, isolated: boolean): Promise<ChunkReturn> {
   const { deps, held, job, stop } = attempt;
   const inFlight = new Set<number>();
   let ended = 0;
-  let failure: unknown;
+  let failure: Error | undefined;
   const writer = new ResultWriter({
     write: (outcomes, running) => deps.chunks.write(held, outcomes, running),
     running: () => inFlight.size,
     onWritten: () => deps.progress.touch(held),
     onError(error) {
-      failure = error;
+      failure = error instanceof Error ? error : new Error(String(error));
       stop.hard(isAppError(error) && error.code === 'superseded' ? 'superseded' : 'shutdown');
     },
     intervalMs: 250,

@@ -1,4 +1,5 @@
 /** What the job routes need of the house below; `compose.ts` hands in what fulfils it. Ids are public ids throughout. */
+import type { ItemRow, ItemStatus, NewItem, ResultRow } from '../../domain/batch/item';
 import type { Counts, Job, JobOptions, Json, ResultStatus } from '../../domain/batch/job';
 import type { Reduce, Summary } from '../../domain/batch/reduce';
 import type { JobStatus } from '../../domain/batch/status';
@@ -44,57 +45,54 @@ export interface JobStore {
   cancel(ref: JobRef): Promise<Job>;
 }
 
-export interface NewItem {
-  /** null: the index as text */
-  customId: string | null;
-  /** exact JSON text */
-  input: string;
-  /** physical line from 1, for errors */
-  line: number;
-}
-
-export interface ItemRow {
-  index: number;
-  custom_id: string;
-  status: 'pending' | ResultStatus;
-  input: string;
-}
-
 export interface ItemQuery extends JobRef {
-  status?: ItemRow['status'] | undefined;
+  status?: ItemStatus | undefined;
   customId?: string | undefined;
-  /** index of the last item of the page before */
-  after?: number | undefined;
-  limit: number;
-}
-
-/** One line of the results, its JSON parts as exact text. */
-export interface ResultRow {
-  index: number;
-  custom_id: string;
-  status: ResultStatus;
-  output: string | null;
-  error: string | null;
-  attempts: number;
-  duration_ms: number;
-}
-
-export interface ResultQuery extends JobRef {
-  status?: ResultStatus | undefined;
   /** items with an index of at least this */
   from: number;
   limit: number;
 }
 
+export interface ResultQuery extends JobRef {
+  /** of this status only; `cancelled` has lines of an ended job only */
+  status?: ResultStatus | undefined;
+  /** the job had ended when the download began: items without a result are `cancelled` then */
+  ended: boolean;
+  /** the job's items */
+  total: number;
+  /** items with an index of at least this */
+  from: number;
+  limit: number;
+}
+
+/** May have fewer rows than asked for, even none, with more to come: pages are bounded by bytes and by effort too. */
+export interface IndexPage<Row> {
+  rows: Row[];
+  /** `from` of the next page; null after the last */
+  next: number | null;
+}
+
 export interface ItemStore {
   /**
-   * Streams items into the upload in one transaction of its own and makes it the job's items at the end; all or nothing.
-   * @throws AppError `duplicate_custom_id` or `not_storable` with the line; whatever `items` throws, as it is.
+   * Streams items into an upload in one transaction of its own and makes it the job's items at the end; all or nothing.
+   * @throws AppError `not_found`, `job_not_open`, `too_many_items`; `duplicate_custom_id` or `not_storable` with the line;
+   *   whatever `items` throws, as it is.
    */
-  upload(ref: JobRef, items: AsyncIterable<readonly NewItem[]>): Promise<{ total: number }>;
-  page(query: ItemQuery): Promise<ItemRow[]>;
-  /** In index order. Of a job that ended, items without a result are `cancelled`; of a live one they are left out. */
-  results(query: ResultQuery): Promise<ResultRow[]>;
+  upload(ref: JobRef, items: AsyncIterable<readonly NewItem[]>): Promise<Job>;
+  /** In index order. Empty only where nothing is left. */
+  page(query: ItemQuery): Promise<IndexPage<ItemRow>>;
+  /** In index order. */
+  results(query: ResultQuery): Promise<IndexPage<ResultRow>>;
+}
+
+/** Items that come with their job, in the transaction that makes it; `custom_id`s are known to be unique. */
+export interface InlineItemStore {
+  insert(upload: JobRef & { upload: number }, items: readonly NewItem[]): Promise<void>;
+}
+
+/** The handlers, as far as a job's creation asks for them. */
+export interface HandlerCatalogue {
+  find(name: string): { validateParams(params: Json): Promise<void> } | undefined;
 }
 
 /** Temporal, seen from the API. */

@@ -32,6 +32,8 @@ export function createDatabase(options: PoolOptions): PostgresDatabase {
   };
   const pool = new Pool(config);
   pool.on('error', options.onIdleError);
+  // Told to the query under way too; without a listener, a connection that dies while it is checked out ends the process.
+  pool.on('connect', (client) => void client.on('error', () => undefined));
   const connect = (): Promise<PoolClient> => pool.connect().catch(rethrow);
   return {
     run: (stmt, values) => execute(pool, stmt, values),
@@ -56,6 +58,11 @@ async function execute<Row>(
   } catch (error) {
     return rethrow(error);
   }
+}
+
+/** For a transaction on a connection of one's own. */
+export function onConnection(client: PoolClient): Queryable {
+  return { run: (stmt, values) => execute(client, stmt, values) };
 }
 
 async function transact<T>(

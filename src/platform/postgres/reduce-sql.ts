@@ -72,26 +72,33 @@ interface MetricPlace {
 function metricSql(metric: Metric, i: number, { bind, group }: MetricPlace): MetricSql {
   const v = `vals.v${i}`;
   const present = `(${v} is not null and ${v} <> 'null'::jsonb)`;
-  const number = `case when jsonb_typeof(${v}) = 'number' then (${v})::numeric end`;
   const absent = `count(*) filter (where not ${present})`;
-  const notNumeric = `count(*) filter (where jsonb_typeof(${v}) is distinct from 'number')`;
   switch (metric.op) {
     case 'count':
       if (metric.path === undefined) return { value: 'count(*)', skipped: undefined };
       return { value: `count(*) filter (where ${present})`, skipped: absent };
     case 'count_distinct':
       return { value: `count(distinct ${v}) filter (where ${present})`, skipped: absent };
-    case 'sum':
-    case 'avg':
-    case 'min':
-    case 'max':
-      return { value: `${metric.op}(${number})`, skipped: notNumeric };
-    case 'percentile':
-      return { value: percentileSql(v, bind(metric.q ?? 0.5)), skipped: notNumeric };
-    case 'histogram':
-      return { value: histogramSql(number, metric.buckets ?? [], bind), skipped: notNumeric };
     case 'top':
       return topSql({ i, group, present, k: bind(metric.k ?? 10), absent });
+    default: {
+      const skipped = `count(*) filter (where jsonb_typeof(${v}) is distinct from 'number')`;
+      return { value: numericSql({ ...metric, op: metric.op }, v, bind), skipped };
+    }
+  }
+}
+
+type NumericMetric = Metric & { op: Exclude<Metric['op'], 'count' | 'count_distinct' | 'top'> };
+
+function numericSql(metric: NumericMetric, v: string, bind: Bind): string {
+  const number = `case when jsonb_typeof(${v}) = 'number' then (${v})::numeric end`;
+  switch (metric.op) {
+    case 'percentile':
+      return percentileSql(v, bind(metric.q ?? 0.5));
+    case 'histogram':
+      return histogramSql(number, metric.buckets ?? [], bind);
+    default:
+      return `${metric.op}(${number})`;
   }
 }
 

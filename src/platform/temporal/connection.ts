@@ -1,6 +1,6 @@
 /** The client's connection to Temporal. */
-import { Client, Connection } from '@temporalio/client';
-import type { TemporalTarget } from './search-attributes';
+import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
+import type { TemporalTarget } from './namespace';
 
 /**
  * gRPC's own back-off grows to two minutes, which would leave a process deaf for up to 35 s after a long outage;
@@ -19,12 +19,49 @@ export interface TemporalClient {
   close(): Promise<void>;
 }
 
+const RETRY_DELAY_MAX_MS = 1_000;
+
 /** Does not wait for the server: calls fail until it is there, so the process starts while Temporal is away. */
 export function connectTemporal({ address, namespace }: TemporalTarget): TemporalClient {
-  const connection = Connection.lazy({ address, channelArgs: RECONNECT_FAST });
+  const retries = createRetries();
+  const connection = Connection.lazy({
+    address,
+    channelArgs: RECONNECT_FAST,
+    interceptors: [retries.interceptor],
+  });
   return {
     client: new Client({ connection, namespace }),
     connection,
-    close: () => connection.close(),
+    close: async () => {
+      await retries.end();
+      await connection.close();
+    },
+  };
+}
+
+/**
+ * The SDK's retries, which can be ended: a retry whose timer fires on a closed channel throws where nobody can catch it, and
+ * would turn a shutdown while Temporal is away into a crash.
+ */
+function createRetries() {
+  const { delayFunction, retryableDecider } = defaultGrpcRetryOptions();
+  let ended = false;
+  let lastRetryAtMs = 0;
+  const interceptor = makeGrpcRetryInterceptor({
+    retryableDecider: (attempt, status) => !ended && retryableDecider(attempt, status),
+    delayFunction: (attempt, status) => {
+      const delayMs = Math.min(RETRY_DELAY_MAX_MS, delayFunction(attempt, status));
+      lastRetryAtMs = Math.max(lastRetryAtMs, performance.now() + delayMs);
+      return delayMs;
+    },
+  });
+  return {
+    interceptor,
+    /** Resolves when no retry is to come any more. */
+    end: async () => {
+      ended = true;
+      const waitMs = lastRetryAtMs - performance.now();
+      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs + 50));
+    },
   };
 }

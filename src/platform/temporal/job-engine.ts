@@ -16,7 +16,7 @@ import {
 import type { Counts } from '../../domain/batch/job';
 import { AppError } from '../../domain/errors';
 import { workflowIdFor } from '../../domain/ids';
-import { registerSearchAttributes } from './search-attributes';
+import { registerSearchAttributes } from './namespace';
 
 export interface EngineRef {
   tenantId: string;

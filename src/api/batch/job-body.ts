@@ -1,0 +1,66 @@
+/** A job as the API shows it (DESIGN §6). */
+import type { Job } from '../../domain/batch/job';
+import { foretell, type Progress } from '../../domain/batch/progress';
+import type { Principal } from '../../domain/key/scopes';
+import type { JobRef } from './ports';
+
+export interface JobBodyDeps {
+  now(): Date;
+  /** Address of the job's workflow in Temporal's web UI; null where that is not known. */
+  temporalLink(ref: JobRef): string | null;
+}
+
+export type JobBody = ReturnType<typeof toJobBody>;
+
+/** @param asker decides on `links.temporal`, since that UI shows every tenant */
+export function toJobBody(deps: JobBodyDeps, job: Job, asker: Pick<Principal, 'scopes'>) {
+  const { id, tenant_id, counts, ...rest } = job;
+  const self = jobPath(id);
+  const temporal = asker.scopes.includes('admin')
+    ? deps.temporalLink({ tenantId: tenant_id, jobId: id })
+    : null;
+  return {
+    id,
+    object: 'job' as const,
+    tenant_id,
+    name: rest.name,
+    handler: rest.handler,
+    params: rest.params,
+    reduce: rest.reduce,
+    options: rest.options,
+    metadata: rest.metadata,
+    status: rest.status,
+    counts,
+    ...foretold(deps, job, counts),
+    created_at: rest.created_at,
+    queued_at: rest.queued_at,
+    started_at: rest.started_at,
+    ended_at: rest.ended_at,
+    expires_at: rest.expires_at,
+    parent_job_id: rest.parent_job_id,
+    error: rest.error,
+    links: {
+      self,
+      events: `${self}/events`,
+      items: `${self}/items`,
+      results: `${self}/results`,
+      summary: `${self}/summary`,
+      ...(temporal === null ? {} : { temporal }),
+    },
+  };
+}
+
+export function jobPath(jobId: string): string {
+  return `/v1/jobs/${jobId}`;
+}
+
+/** Rate and time left as of now, or as of the job's end. */
+export function foretold(
+  deps: Pick<JobBodyDeps, 'now'>,
+  job: Job,
+  counts: Job['counts'],
+): Omit<Progress, 'counts'> {
+  const startedMs = job.started_at?.getTime();
+  const untilMs = (job.ended_at ?? deps.now()).getTime();
+  return foretell(counts, startedMs === undefined ? 0 : untilMs - startedMs);
+}

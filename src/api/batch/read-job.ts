@@ -1,0 +1,123 @@
+/** `GET /v1/jobs`, `/v1/jobs/{id}`, `/progress` and `/summary`. */
+import { z } from 'zod';
+import type { Counts, Job } from '../../domain/batch/job';
+import { newerCounts } from '../../domain/batch/progress';
+import { DRIVEN_STATUSES, isFinal } from '../../domain/batch/status';
+import { AppError } from '../../domain/errors';
+import { tryDecodeId } from '../../domain/ids';
+import { decodeCursor, toPage } from '../paging';
+import { ok } from '../respond';
+import { defineRoute, type Route } from '../route';
+import { idParam, PAGE_LIMIT_DEFAULT, pageSchema } from '../schema';
+import { foretold, type JobBodyDeps, toJobBody } from './job-body';
+import type { JobEngine, JobRef, JobStore } from './ports';
+import { jobListQuery, jobSchema, progressSchema, summarySchema } from './schema';
+
+export interface ReadJobDeps extends JobBodyDeps {
+  jobs: Pick<JobStore, 'find' | 'list' | 'summary'>;
+  engine: Pick<JobEngine, 'progress'>;
+}
+
+const params = z.strictObject({ id: idParam('job') });
+
+export function listJobsRoute(deps: ReadJobDeps): Route {
+  return defineRoute({
+    method: 'get',
+    path: '/v1/jobs',
+    operationId: 'listJobs',
+    summary: 'List jobs',
+    description: 'Newest first.',
+    tags: ['jobs'],
+    scopes: ['jobs:read'],
+    query: jobListQuery,
+    responses: { 200: { description: 'A page of jobs', schema: pageSchema(jobSchema) } },
+    errors: ['malformed_cursor'],
+    handler: async ({ query, principal }) => {
+      const { status, handler, cursor, limit = PAGE_LIMIT_DEFAULT } = query;
+      const list = `jobs?${JSON.stringify([status, handler])}`;
+      const after = cursor === undefined ? undefined : jobIdIn(decodeCursor(list, cursor));
+      const { tenantId } = principal;
+      const rows = await deps.jobs.list({ tenantId, status, handler, after, limit: limit + 1 });
+      const page = toPage(list, rows, { limit, positionOf: (job) => job.id });
+      return ok({ ...page, data: page.data.map((job) => toJobBody(deps, job, principal)) });
+    },
+  });
+}
+
+function jobIdIn(position: string | number): string {
+  const id = String(position);
+  if (tryDecodeId('job', id) !== undefined) return id;
+  throw new AppError('malformed_cursor', 'This cursor is not one of this list.');
+}
+
+export function getJobRoute(deps: ReadJobDeps): Route {
+  return defineRoute({
+    method: 'get',
+    path: '/v1/jobs/{id}',
+    operationId: 'getJob',
+    summary: 'Get a job',
+    tags: ['jobs'],
+    scopes: ['jobs:read'],
+    params,
+    responses: { 200: { description: 'The job', schema: jobSchema } },
+    errors: ['not_found'],
+    handler: async ({ params: { id }, principal }) => {
+      const job = await deps.jobs.find({ tenantId: principal.tenantId, jobId: id });
+      return ok(toJobBody(deps, job, principal));
+    },
+  });
+}
+
+export function getProgressRoute(deps: ReadJobDeps): Route {
+  return defineRoute({
+    method: 'get',
+    path: '/v1/jobs/{id}/progress',
+    operationId: 'getJobProgress',
+    summary: "Get a job's progress",
+    description: 'Asks the running workflow; where that cannot answer in time, the database does.',
+    tags: ['jobs'],
+    scopes: ['jobs:read'],
+    params,
+    responses: { 200: { description: 'How far it is', schema: progressSchema } },
+    errors: ['not_found'],
+    handler: async ({ params: { id }, principal }) => {
+      const { job, reported } = await progressOf(deps, { tenantId: principal.tenantId, jobId: id });
+      const counts = reported === undefined ? job.counts : newerCounts(job.counts, reported);
+      const source = counts === reported ? 'workflow' : 'rows';
+      return ok({ job_id: id, status: job.status, counts, ...foretold(deps, job, counts), source });
+    },
+  });
+}
+
+/** The row is read again after the workflow was asked: should the job have ended in between, the row knows more. */
+async function progressOf(
+  deps: ReadJobDeps,
+  ref: JobRef,
+): Promise<{ job: Job; reported: Counts | undefined }> {
+  const job = await deps.jobs.find(ref);
+  if (!DRIVEN_STATUSES.includes(job.status)) return { job, reported: undefined };
+  const reported = await deps.engine.progress(ref).catch(() => undefined);
+  return { job: await deps.jobs.find(ref), reported };
+}
+
+export function getSummaryRoute(deps: ReadJobDeps): Route {
+  return defineRoute({
+    method: 'get',
+    path: '/v1/jobs/{id}/summary',
+    operationId: 'getJobSummary',
+    summary: "Get the aggregation of a job's results",
+    description:
+      'As its `reduce` asks; of what is there while the job runs. A job without `reduce` has no groups.',
+    tags: ['jobs'],
+    scopes: ['jobs:read'],
+    params,
+    responses: { 200: { description: 'The summary', schema: summarySchema } },
+    errors: ['not_found'],
+    handler: async ({ params: { id }, principal }) => {
+      const ref = { tenantId: principal.tenantId, jobId: id };
+      const job = await deps.jobs.find(ref);
+      const summary = (await deps.jobs.summary(ref)) ?? { groups: [], skipped: {}, groups_omitted: 0 };
+      return ok({ job_id: id, partial: !isFinal(job.status), ...summary });
+    },
+  });
+}

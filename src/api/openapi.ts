@@ -1,0 +1,168 @@
+/** The OpenAPI 3.1 document of a table of routes. */
+import {
+  OpenAPIRegistry,
+  OpenApiGeneratorV31,
+  type ResponseConfig,
+  type RouteConfig,
+  type ZodMediaTypeObject,
+} from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
+import { ERROR_CATALOG, type ErrorCode } from '../domain/errors';
+import { PROBLEM_MEDIA_TYPE } from './problem';
+import type { ResponseSpec, Route } from './route';
+import { problemSchema } from './schema';
+
+export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
+
+const SECURITY_SCHEME = 'apiKey';
+const ABOUT =
+  'Batches of a thousand or a million items: upload them, name a handler, and follow live progress, per-item results and a ' +
+  'summary.\n\nErrors are problem details (RFC 9457); `code` is one of the catalogue in `/problems`. Every POST that creates ' +
+  'or triggers takes an `Idempotency-Key`. Ids sort by the time they were made; times are RFC 3339 in UTC.';
+
+export function buildOpenApi(routes: readonly Route[], version: string): OpenApiDocument {
+  const registry = new OpenAPIRegistry();
+  registry.registerComponent('securitySchemes', SECURITY_SCHEME, {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'mrk_ and 36 characters',
+    description: 'An API key: `Authorization: Bearer mrk_…`',
+  });
+  for (const route of routes) if (route.hidden !== true) registry.registerPath(toOperation(route));
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: { title: 'Millrace', version, description: ABOUT, license: { name: 'MIT', identifier: 'MIT' } },
+    servers: [{ url: '/' }],
+  });
+}
+
+function toOperation(route: Route): RouteConfig {
+  const { scopes } = route;
+  return {
+    method: route.method,
+    path: route.path,
+    operationId: route.operationId,
+    summary: route.summary,
+    description: describe(route),
+    tags: [...route.tags],
+    ...(scopes === 'public'
+      ? { security: [] }
+      : { security: [{ [SECURITY_SCHEME]: [] }], 'x-required-scopes': [...scopes] }),
+    request: toRequest(route),
+    responses: { ...problemResponses(route), ...successResponses(route) },
+  };
+}
+
+function describe(route: Route): string {
+  const { scopes, description } = route;
+  const named =
+    scopes === 'public' || scopes.length === 0 ? undefined : scopes.map((s) => `\`${s}\``).join(', ');
+  const need =
+    scopes === 'public' ? 'Needs no API key.' : named ? `Needs the scope ${named}.` : 'Needs an API key.';
+  return description === undefined ? need : `${description}\n\n${need}`;
+}
+
+function toRequest(route: Route): NonNullable<RouteConfig['request']> {
+  const content = requestContent(route);
+  return {
+    ...(route.params === undefined ? {} : { params: route.params }),
+    ...(route.query === undefined ? {} : { query: route.query }),
+    ...(route.idempotent === true ? { headers: idempotencyHeader() } : {}),
+    ...(content === undefined ? {} : { body: { content, required: isBodyNeeded(route) } }),
+  };
+}
+
+function idempotencyHeader() {
+  const about =
+    'Makes repeating safe: for a day, the same key with the same request gives the first answer again (with ' +
+    '`Idempotency-Replayed: true`); with another request 422; while the first still runs 409.';
+  return z.object({ 'Idempotency-Key': z.string().min(1).max(255).optional().describe(about) });
+}
+
+function requestContent(route: Route): Record<string, ZodMediaTypeObject> | undefined {
+  if (route.rawBody !== undefined) {
+    return Object.fromEntries(route.rawBody.map((type) => [type, { schema: { type: 'string' as const } }]));
+  }
+  if (route.body === undefined) return undefined;
+  const example = route.bodyExample === undefined ? {} : { example: route.bodyExample };
+  return { 'application/json': { schema: route.body, ...example } };
+}
+
+function isBodyNeeded(route: Route): boolean {
+  return route.rawBody !== undefined || route.body?.safeParse(undefined).success === false;
+}
+
+function successResponses(route: Route): Record<string, ResponseConfig> {
+  return Object.fromEntries(
+    Object.entries(route.responses).map(([status, spec]) => [status, toResponse(route, status, spec)]),
+  );
+}
+
+function toResponse(route: Route, status: string, spec: ResponseSpec): ResponseConfig {
+  const headers = headersOf(route, status, spec);
+  const content = contentOf(spec);
+  return {
+    description: spec.description,
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
+    ...(content === undefined ? {} : { content }),
+  };
+}
+
+function headersOf(route: Route, status: string, spec: ResponseSpec) {
+  const location = { Location: 'Address of what was created' };
+  const replayed = { 'Idempotency-Replayed': '`true` where this is the first answer, given again' };
+  const all = {
+    ...(status === '201' ? location : {}),
+    ...spec.headers,
+    ...(route.idempotent === true ? replayed : {}),
+  };
+  return Object.fromEntries(
+    Object.entries(all).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' as const } },
+    ]),
+  );
+}
+
+function contentOf(spec: ResponseSpec): Record<string, ZodMediaTypeObject> | undefined {
+  const { schema, contentType, example } = spec;
+  if (schema === undefined && contentType === undefined) return undefined;
+  const types = [contentType ?? 'application/json'].flat();
+  const media = {
+    schema: schema ?? { type: 'string' as const },
+    ...(example === undefined ? {} : { example }),
+  };
+  return Object.fromEntries(types.map((type) => [type, media]));
+}
+
+function problemResponses(route: Route): Record<string, ResponseConfig> {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of errorsOf(route)) {
+    const { status } = ERROR_CATALOG[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      String(status),
+      {
+        description: codes.map((code) => `\`${code}\`: ${ERROR_CATALOG[code].title}`).join('. \n'),
+        content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } },
+      },
+    ]),
+  );
+}
+
+/** What a route may answer besides its own errors follows from what it declares. */
+export function errorsOf(route: Route): ErrorCode[] {
+  const codes: ErrorCode[] = ['malformed_request', 'not_storable', 'validation_failed', 'internal'];
+  const { scopes } = route;
+  if (scopes !== 'public') {
+    codes.push('unauthenticated', 'key_expired', 'key_revoked', 'dependency_unavailable');
+    if (scopes.length > 0) codes.push('missing_scope');
+  }
+  if (route.params !== undefined) codes.push('not_found');
+  if (route.body !== undefined) codes.push('malformed_json', 'body_too_large', 'request_too_slow');
+  if (route.body !== undefined || route.rawBody !== undefined) codes.push('unsupported_media_type');
+  if (route.idempotent === true) codes.push('idempotency_in_progress', 'idempotency_mismatch');
+  return [...new Set([...codes, ...(route.errors ?? [])])];
+}

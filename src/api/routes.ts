@@ -1,0 +1,32 @@
+/** The one table of routes: what the router serves and the OpenAPI document shows. */
+import { type BatchRouteDeps, batchRoutes } from './batch/routes';
+import { type StreamJobDeps, streamJobRoute } from './events/stream-job';
+import { type KeyRouteDeps, keyRoutes } from './key/routes';
+import type { Route } from './route';
+import { docsRoutes } from './system/docs-routes';
+import { type HealthDeps, healthRoutes } from './system/health-routes';
+import { problemPageRoutes } from './system/problem-pages';
+import { type TenantRouteDeps, tenantRoutes } from './tenant/routes';
+
+/** What the routes of each feature need. */
+export interface RouteDeps {
+  batch: BatchRouteDeps;
+  events: StreamJobDeps;
+  keys: KeyRouteDeps;
+  tenants: TenantRouteDeps;
+  health: HealthDeps;
+  version: string;
+}
+
+export function createRoutes(deps: RouteDeps): Route[] {
+  const routes: Route[] = [
+    ...batchRoutes(deps.batch),
+    streamJobRoute(deps.events),
+    ...keyRoutes(deps.keys),
+    ...tenantRoutes(deps.tenants),
+    ...healthRoutes(deps.health),
+    ...problemPageRoutes(),
+    ...docsRoutes({ version: deps.version, routes: () => routes }),
+  ];
+  return routes;
+}

@@ -1,0 +1,99 @@
+/** The HTTP server around the application: limits that hold before a request is one, and a drain that cuts nobody off early. */
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { AppError } from '../domain/errors';
+import { toProblem } from './problem';
+
+export interface ApiServer {
+  listen(at: { host: string; port: number }): Promise<AddressInfo>;
+  /** Takes nothing new and waits for what runs; what still runs after `graceMs` is cut. */
+  drain(graceMs: number): Promise<void>;
+}
+
+const HEADERS_TIMEOUT_MS = 20_000;
+const HEADERS_BYTES_MAX = 32 * 1024;
+/** Longer than the usual 60 s of load balancers, so that it is never us who close a connection they are about to use. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+/** How long a client may go on sending a body after it got its answer. */
+const LEFTOVER_TIME_MS = 5_000;
+const IDLE_SWEEP_MS = 50;
+
+export function createApiServer(deps: { listener: RequestListener; newRequestId(): string }): ApiServer {
+  let draining = false;
+  const server = createServer(
+    {
+      maxHeaderSize: HEADERS_BYTES_MAX,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Uploads may take hours; each reader of a body has a guard of its own.
+      requestTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      noDelay: true,
+    },
+    (req, res) => {
+      if (draining) res.setHeader('Connection', 'close');
+      res.once('finish', () => cutLeftover(req));
+      deps.listener(req, res);
+    },
+  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    refuseUnparsable(error, socket, deps.newRequestId());
+  });
+  return {
+    listen: ({ host, port }) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host, port }, () => {
+          server.off('error', reject);
+          resolve(server.address() as AddressInfo);
+        });
+      }),
+    drain: async (graceMs) => {
+      draining = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearInterval(sweep);
+      clearTimeout(cut);
+    },
+  };
+}
+
+function cutLeftover(req: IncomingMessage): void {
+  if (req.complete) return;
+  const timer = setTimeout(() => req.destroy(), LEFTOVER_TIME_MS);
+  req.once('close', () => clearTimeout(timer));
+}
+
+/** What Node's parser refuses never becomes a request; it is answered on the bare socket. */
+function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || answerHasBegun(socket)) {
+    socket.destroy(error);
+    return;
+  }
+  const problem = toProblem(toAppError(error.code), { requestId, instance: '/' });
+  const body = JSON.stringify(problem.body);
+  const headers = {
+    ...problem.headers,
+    'X-Request-Id': requestId,
+    'Content-Length': Buffer.byteLength(body),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${problem.status} Refused\r\nConnection: close\r\n${lines.join('')}\r\n${body}`);
+}
+
+/** A second message on a socket whose answer has begun would read as part of that answer. */
+function answerHasBegun(socket: Socket): boolean {
+  const { _httpMessage: message } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  return message?.headersSent === true;
+}
+
+function toAppError(code: string | undefined): AppError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new AppError('headers_too_large', `The headers may have ${HEADERS_BYTES_MAX} bytes.`);
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new AppError('request_too_slow', 'The headers took too long to arrive.');
+  }
+  return new AppError('malformed_request', 'This is not HTTP as RFC 9112 has it.');
+}

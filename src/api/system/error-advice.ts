@@ -1,0 +1,82 @@
+/** What to do about each error, for its page and for docs/errors.md. */
+import type { ErrorCode } from '../../domain/errors';
+
+/** Codes that are not of a request: the `error.code` of a result line or of a job, and those that stay inside the engine. */
+export const ITEM_CODES: readonly ErrorCode[] = [
+  'input_invalid',
+  'handler_failed',
+  'handler_timeout',
+  'handler_crashed',
+  'handler_out_of_memory',
+  'expression_failed',
+  'output_not_storable',
+  'output_too_large',
+];
+export const JOB_CODES: readonly ErrorCode[] = ['tolerated_failure_exceeded', 'expired'];
+export const ENGINE_CODES: readonly ErrorCode[] = ['superseded'];
+
+export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
+  malformed_json: 'Send well-formed JSON in UTF-8, nested no deeper than 512 levels. `errors` has the line.',
+  malformed_ndjson: 'Every line is one JSON value. `errors` has the line; nothing of the upload was kept.',
+  malformed_csv:
+    'Quote fields as RFC 4180 has it, with as many fields in each record as the header has. `errors` has the line; nothing of the upload was kept.',
+  malformed_request:
+    'The URL or a header cannot be read: check percent-encoding (UTF-8) and the named header.',
+  malformed_cursor:
+    'Use `next_cursor` of the page before, with the same filters; or start again without a cursor.',
+  upload_incomplete: 'The connection ended early. Nothing was kept: send the whole upload again.',
+  unauthenticated: 'Send a key that this installation issued: `Authorization: Bearer mrk_…`.',
+  key_expired: 'Create a new key; an expired one does not come back.',
+  key_revoked: 'Use another key; a revoked one does not come back.',
+  missing_scope: 'Use a key that has the scope the route names, or have one made.',
+  scope_escalation: 'Ask for scopes that your own key has, or create the key with an admin key.',
+  not_found: 'Check the id and the address. What belongs to another tenant answers the same.',
+  method_not_allowed: 'The `Allow` header lists the methods of this address.',
+  request_too_slow: 'The body must have arrived within 30 seconds, the headers within 20.',
+  upload_too_slow:
+    'Uploads slower than 1 KB a second are cut. Nothing was kept: send it again on a better line.',
+  job_not_open: 'Items go into a job before it is started. Create another job for more items.',
+  job_has_no_items: 'Upload items first, then start.',
+  job_already_ended: 'The job is over and cannot change any more. Create a new one.',
+  job_not_started: 'Start the job first.',
+  invalid_transition: 'Look at the status of the job: what was asked for does not lead on from there.',
+  idempotency_in_progress:
+    'The first request with this key still runs. Wait, then send the same request again.',
+  body_too_large: 'A JSON body may have 1 MiB. Send many items by `PUT /v1/jobs/{id}/items`, which streams.',
+  item_too_large: 'One item may have 1 MB. Send a reference to large content in place of it.',
+  unsupported_media_type:
+    'Send one of the media types that the route documents, with the right `Content-Type`.',
+  headers_too_large: 'Send fewer or smaller headers and a shorter address: together they may have 32 KiB.',
+  validation_failed:
+    'Every finding is in `errors`, with a JSON pointer into the body or the name of a query parameter.',
+  unknown_handler: '`GET /v1/handlers` lists the handlers there are.',
+  invalid_params: 'Read what the handler says of its `params` in `GET /v1/handlers`.',
+  invalid_expression: 'Correct the JSONata expression; `detail` tells what is wrong with it and where.',
+  invalid_item: '`errors` has the line and what is wrong with it. Nothing of the upload was kept.',
+  duplicate_custom_id:
+    'Every `custom_id` of a job is unique; an item without one takes its index as text. `errors` has the line.',
+  not_storable:
+    'Take U+0000 and lone surrogates out of the text, also as `\\u` escapes: PostgreSQL cannot hold them.',
+  idempotency_mismatch:
+    'Use a new Idempotency-Key for a new request; only the very same request may be repeated.',
+  too_many_items: 'Split the items over several jobs, or move to a larger plan.',
+  too_many_uploads: 'Wait until an upload has ended; `Retry-After` says how long.',
+  internal:
+    'Try again. If it stays, give the `request_id` to whoever runs this installation: the log has the cause.',
+  dependency_unavailable:
+    'PostgreSQL, Redis or Temporal is away for the moment. Try again after `Retry-After`.',
+  input_invalid: 'The input is not of the shape that the handler declares; `GET /v1/handlers` shows it.',
+  handler_failed:
+    'The handler refused or failed on this item; the message is its own. Other items are not touched.',
+  handler_timeout: 'Raise `options.item_timeout_ms`, or make the handler faster on such items.',
+  handler_crashed:
+    'The process ended twice while this item ran alone. Look for what the handler does with it.',
+  handler_out_of_memory: 'The expression or handler needed more memory than one item may have.',
+  expression_failed: 'The expression does not fit this item; the message is of JSONata.',
+  output_not_storable: 'The output held U+0000 or a lone surrogate, which PostgreSQL cannot hold.',
+  output_too_large: 'One output may have 1 MB. Store large results elsewhere and put out a reference.',
+  tolerated_failure_exceeded:
+    'More items failed than `options.tolerated_failure` allows, so the job stopped. Its results are kept.',
+  expired: 'The job took longer than `options.expires_in_seconds`. Its results are kept.',
+  superseded: 'A newer attempt took this work over. It never reaches a client.',
+};

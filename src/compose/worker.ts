@@ -1,0 +1,215 @@
+/** The worker's half of the composition root: engine, sweep, relay and housekeeping of one process. */
+import path from 'node:path';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { createBatchControl } from '../activities/batch/control';
+import { createControlWatch } from '../activities/batch/control-watch';
+import { createIsolation } from '../activities/batch/isolation';
+import { createProcessChunk } from '../activities/batch/process-chunk';
+import { foretell, type Progress } from '../domain/batch/progress';
+import { systemClock } from '../platform/clock';
+import type { ServerConfig } from '../platform/config';
+import type { Logger } from '../platform/logger';
+import { createChunkStore } from '../platform/postgres/chunk-store';
+import { createEventStore } from '../platform/postgres/event-store';
+import type { EventAppender } from '../platform/postgres/job-events';
+import { createListener } from '../platform/postgres/listener';
+import { createOutboxStore, createOutboxWake, OUTBOX_CHANNEL } from '../platform/postgres/outbox-store';
+import { createRunStore } from '../platform/postgres/run-store';
+import type { Queryable } from '../platform/postgres/statement';
+import { createStores } from '../platform/postgres/stores';
+import { createSweepStore } from '../platform/postgres/sweep-store';
+import { createProgressPublisher, type ProgressPublisher } from '../platform/redis/progress-publisher';
+import { startLoop } from '../workers/loop';
+import { maintain } from '../workers/maintenance';
+import { startRelay } from '../workers/relay';
+import { sweep } from '../workers/sweep';
+import { createWorkers, type Workers } from '../workers/worker';
+import { type Common, openCommon, openHandlers, type Setting } from './parts';
+
+/** Chunks of all jobs at once in one process; the items in flight are each job's own business. */
+const CHUNK_SLOTS = 16;
+const TIME_BOX_MS = 20_000;
+const HEARTBEAT_MS = 1_000;
+/** An operator's wish is seen within this and one query. */
+const CONTROL_LOOK_MS = 1_000;
+const SWEEP_MS = 2_000;
+/** How long the sweep leaves a job in peace after a look. */
+const RECHECK_MS = 6_000;
+const MAINTENANCE_MS = 3_600_000;
+const TEMPORAL_RETRY_MS = 1_000;
+
+/** Runs jobs. Resolves when the workers poll; `ended` rejects when one of them breaks. */
+export async function composeWorker(setting: Setting<ServerConfig>): Promise<{ ended: Promise<void> }> {
+  const { config, log, lifecycle } = setting;
+  installRuntime(log);
+  const common = openCommon(setting);
+  const progress = openRealtime(setting, common);
+  openHousekeeping(setting, common);
+
+  const connection = await connectWorker(setting);
+  lifecycle.onClose('temporal worker connection', () => connection.close());
+  const handBack = new AbortController();
+  const workers = await createWorkers({
+    connection,
+    namespace: config.temporal.namespace,
+    workflows: { codePath: workflowBundlePath() },
+    ...(await createActivities({ setting, common, progress, shutdown: handBack.signal })),
+    chunkSlots: CHUNK_SLOTS,
+    shutdownGraceMs: config.shutdownGraceMs,
+  });
+  return { ended: runUntilClosed({ setting, workers, handBack }) };
+}
+
+function runUntilClosed({ setting, workers, handBack }: Running): Promise<void> {
+  const ended = workers.run();
+  setting.lifecycle.onClose(
+    'workers',
+    async () => {
+      // First, so that chunks come back by themselves instead of being cut.
+      handBack.abort();
+      workers.stop();
+      await ended;
+    },
+    setting.config.shutdownGraceMs + TIME_BOX_MS,
+  );
+  setting.log.info('polling');
+  return ended;
+}
+
+interface Running {
+  setting: Setting<ServerConfig>;
+  workers: Workers;
+  handBack: AbortController;
+}
+
+interface Parts {
+  setting: Setting<ServerConfig>;
+  common: Common;
+  progress: ProgressPublisher;
+  shutdown: AbortSignal;
+}
+
+async function createActivities({ setting, common, progress, shutdown }: Parts) {
+  const { log, lifecycle } = setting;
+  const { database } = common;
+  const runs = createRunStore(database, eventsOf);
+  const watch = createControlWatch({
+    watch: runs.watch,
+    intervalMs: CONTROL_LOOK_MS,
+    onError: (err) => log.warn({ err }, 'the wishes for running jobs could not be read'),
+  });
+  lifecycle.onClose('control watch', () => watch.close());
+  const handlers = await openHandlers(setting);
+  return {
+    control: createBatchControl({
+      runs,
+      progress,
+      log,
+      onCommitted: createOutboxWake(database),
+      heartbeatMs: HEARTBEAT_MS,
+    }),
+    chunks: {
+      batchProcessChunk: createProcessChunk({
+        chunks: createChunkStore(database),
+        runs,
+        handlers,
+        watch,
+        isolation: createIsolation(),
+        progress,
+        log,
+        shutdown,
+        timeBoxMs: TIME_BOX_MS,
+        heartbeatMs: HEARTBEAT_MS,
+      }),
+    },
+  };
+}
+
+function eventsOf(db: Queryable): EventAppender {
+  const events = createEventStore(db);
+  return { append: async (happened) => void (await events.append(happened)) };
+}
+
+/** Relay and progress: what subscribers live on. */
+function openRealtime({ config, log, lifecycle }: Setting<ServerConfig>, common: Common): ProgressPublisher {
+  const { database, redis, realtime } = common;
+  const relay = startRelay({
+    outbox: createOutboxStore(database),
+    publish: realtime.publish,
+    log,
+  });
+  lifecycle.onClose('relay', () => relay.stop());
+  const listener = createListener({
+    url: config.databaseUrl,
+    channel: OUTBOX_CHANNEL,
+    applicationName: 'millrace relay',
+    onNotify: relay.wake,
+    onDown: (err) => log.warn({ err }, 'the relay hears no notifications and polls'),
+  });
+  lifecycle.onClose('relay listener', () => listener.close());
+  const progress = createProgressPublisher({
+    redis,
+    prefix: config.redisPrefix,
+    realtime,
+    read: (ref) => readProgress(common, ref),
+    onLost: (err) => log.debug({ err }, 'a progress was not published'),
+  });
+  lifecycle.onClose('progress', () => progress.close());
+  return progress;
+}
+
+async function readProgress(
+  { database }: Common,
+  ref: { tenantId: string; jobId: string },
+): Promise<Progress> {
+  const job = await createStores(database).jobs.find(ref);
+  const elapsedMs = job.started_at === null ? 0 : systemClock.now().getTime() - job.started_at.getTime();
+  return { counts: job.counts, ...foretell(job.counts, elapsedMs) };
+}
+
+function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database, engine }: Common): void {
+  const store = createSweepStore(database);
+  const onError = (err: unknown): void => log.warn({ err }, 'housekeeping failed and is tried again');
+  const sweeping = startLoop({
+    name: 'sweep',
+    intervalMs: SWEEP_MS,
+    step: () => sweep({ store, engine, clock: systemClock, log, recheckMs: RECHECK_MS }),
+    onError,
+  });
+  lifecycle.onClose('sweep', () => sweeping.stop());
+  const maintenance = startLoop({
+    name: 'maintenance',
+    intervalMs: MAINTENANCE_MS,
+    step: () => maintain({ store, clock: systemClock, log }),
+    onError,
+  });
+  lifecycle.onClose('maintenance', () => maintenance.stop());
+}
+
+/** Waits for a Temporal that is away: a worker that ended instead would only be started again. */
+async function connectWorker({ config, log, lifecycle }: Setting<ServerConfig>): Promise<NativeConnection> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await NativeConnection.connect({ address: config.temporal.address });
+    } catch (err) {
+      if (lifecycle.closing) throw err;
+      if (tries === 0) log.warn({ err }, 'Temporal is away; the worker waits for it');
+      await new Promise((resolve) => setTimeout(resolve, TEMPORAL_RETRY_MS));
+    }
+  }
+}
+
+/** Signals are main's alone; the SDK's own words go into our log. */
+function installRuntime(log: Logger): void {
+  const write = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
+  const logger = new DefaultLogger('INFO', ({ level, message, meta }) =>
+    log[write[level]]({ ...meta }, message),
+  );
+  Runtime.install({ shutdownSignals: [], logger });
+}
+
+/** What `npm run build` bundled: beside the compiled code, or below dist/ where the sources themselves run. */
+function workflowBundlePath(): string {
+  const root = path.resolve(__dirname, '../..');
+  return path.join(path.basename(root) === 'dist' ? root : path.join(root, 'dist'), 'workflow-bundle.js');
+}

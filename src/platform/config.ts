@@ -1,0 +1,263 @@
+/**
+ * Configuration: the one reader of the environment. `loadConfig` is pure, reports every problem at once and answers a frozen
+ * object; `.env.example` is made from the same table.
+ */
+import path from 'node:path';
+import { z } from 'zod';
+
+export const ROLES = ['api', 'worker', 'migrate', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface Variable<S extends z.ZodType = z.ZodType> {
+  schema: S;
+  /** for people, in .env.example */
+  about: string;
+  roles: readonly Role[];
+  /** a value to show; what stands there when the variable is not set comes from the schema */
+  example: string;
+}
+
+function variable<S extends z.ZodType>(
+  schema: S,
+  info: { roles?: readonly Role[]; about: string; example: string },
+): Variable<S> {
+  return { schema, about: info.about, example: info.example, roles: info.roles ?? ROLES };
+}
+
+const SERVERS: readonly Role[] = ['api', 'worker'];
+
+function url(protocols: readonly string[]) {
+  const expected = `expected a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`;
+  return z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    error: expected,
+  });
+}
+
+function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, { error: 'expected a whole number' })
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+}
+
+const SECRET_KEY = /^[A-Za-z0-9+/]{43}=$/;
+
+const secretKeys = z
+  .string()
+  .transform((text) => text.split(',').map((key) => key.trim()))
+  .refine((keys) => keys.every((key) => SECRET_KEY.test(key)), {
+    error: 'expected keys of 32 bytes in base64, comma-separated (openssl rand -base64 32)',
+  })
+  .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')));
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const TEN_GB = 10_000_000_000;
+
+/** Every variable there is. */
+export const VARIABLES = {
+  DATABASE_URL: variable(url(['postgres:', 'postgresql:']), {
+    about: 'PostgreSQL 15 or later. LISTEN needs a direct connection, not a pooled one.',
+    example: 'postgres://millrace:millrace@127.0.0.1:5432/millrace',
+  }),
+  MILLRACE_DB_CONNECTIONS_MAX: variable(wholeNumber(2, 500).default(10), {
+    about: 'Connections of this process to PostgreSQL at most; about 2 to 3 per core over all processes.',
+    example: '10',
+    roles: SERVERS,
+  }),
+  REDIS_URL: variable(url(['redis:', 'rediss:']), {
+    about: 'Redis 6.2 or later, or Valkey.',
+    example: 'redis://127.0.0.1:6379',
+    roles: SERVERS,
+  }),
+  MILLRACE_REDIS_PREFIX: variable(z.string().min(1).max(64).default('millrace:'), {
+    about: 'Before every key in Redis, so that installations can share one.',
+    example: 'millrace:',
+    roles: SERVERS,
+  }),
+  TEMPORAL_ADDRESS: variable(z.string().regex(/^[^\s/]+:\d{1,5}$/, { error: 'expected host:port' }), {
+    about: "host:port of Temporal's frontend.",
+    example: '127.0.0.1:7233',
+    roles: ['api', 'worker', 'migrate'],
+  }),
+  TEMPORAL_NAMESPACE: variable(z.string().min(1).default('default'), {
+    about: 'Namespace in Temporal; it must exist.',
+    example: 'default',
+    roles: ['api', 'worker', 'migrate'],
+  }),
+  TEMPORAL_UI_URL: variable(url(['http:', 'https:']).optional(), {
+    about: "Base address of Temporal's web UI, for links that operators follow.",
+    example: 'http://127.0.0.1:8233',
+    roles: SERVERS,
+  }),
+  MILLRACE_SECRET_KEYS: variable(secretKeys, {
+    about:
+      'Keys for encryption at rest: 32 bytes each in base64, comma-separated. The first encrypts, all decrypt.',
+    example: 'replace-me-by-openssl-rand-base64-32',
+    roles: SERVERS,
+  }),
+  HOST: variable(z.string().min(1).default('0.0.0.0'), {
+    about: 'Address the API listens on.',
+    example: '0.0.0.0',
+    roles: ['api'],
+  }),
+  PORT: variable(wholeNumber(0, 65_535).default(3000), {
+    about: 'Port the API listens on; 0 takes a free one.',
+    example: '3000',
+    roles: ['api'],
+  }),
+  LOG_LEVEL: variable(z.enum(LOG_LEVELS).default('info'), {
+    about: `One of ${LOG_LEVELS.join(', ')}.`,
+    example: 'info',
+  }),
+  MILLRACE_DATA_DIR: variable(z.string().min(1).default('.millrace'), {
+    about: 'Folder for what is kept on disk.',
+    example: '.millrace',
+    roles: SERVERS,
+  }),
+  MILLRACE_HANDLERS_DIR: variable(z.string().min(1).optional(), {
+    about: 'Folder with item handlers of your own (compiled JavaScript), one file each.',
+    example: './handlers',
+    roles: SERVERS,
+  }),
+  MILLRACE_UPLOAD_BYTES_MAX: variable(wholeNumber(1_000, Number.MAX_SAFE_INTEGER).default(TEN_GB), {
+    about: 'Bytes one upload of items may have.',
+    example: String(TEN_GB),
+    roles: ['api'],
+  }),
+  MILLRACE_UPLOADS_PER_TENANT: variable(wholeNumber(1, 1_000).default(4), {
+    about: 'Uploads of one tenant that may run at once in one API process.',
+    example: '4',
+    roles: ['api'],
+  }),
+  MILLRACE_EXPRESSION_TIMEOUT_MS: variable(wholeNumber(1, 600_000).default(2_000), {
+    about: "Time that one evaluation of a tenant's JSONata expression may take.",
+    example: '2000',
+    roles: SERVERS,
+  }),
+  MILLRACE_EXPRESSION_THREADS: variable(wholeNumber(1, 256).optional(), {
+    about: "Threads for tenants' expressions; not set: as many as there are cores, less one.",
+    example: '2',
+    roles: SERVERS,
+  }),
+  MILLRACE_SHUTDOWN_GRACE_MS: variable(wholeNumber(0, 600_000).default(10_000), {
+    about: 'Time that work under way gets to finish after SIGTERM.',
+    example: '10000',
+    roles: SERVERS,
+  }),
+} as const;
+
+export interface Config {
+  readonly role: Role;
+  readonly logLevel: string;
+  readonly databaseUrl: string;
+}
+
+export interface MigrateConfig extends Config {
+  readonly temporal: { readonly address: string; readonly namespace: string };
+}
+
+/** What API and worker have in common. */
+export interface ServerConfig extends Config {
+  readonly databaseConnectionsMax: number;
+  readonly redisUrl: string;
+  readonly redisPrefix: string;
+  readonly temporal: {
+    readonly address: string;
+    readonly namespace: string;
+    readonly uiUrl: string | undefined;
+  };
+  /** 32 bytes each; the first encrypts */
+  readonly secretKeys: readonly Uint8Array[];
+  /** absolute */
+  readonly dataDir: string;
+  /** absolute */
+  readonly handlersDir: string | undefined;
+  readonly expressions: { readonly timeoutMs: number; readonly threads: number | undefined };
+  readonly shutdownGraceMs: number;
+}
+
+export interface ApiConfig extends ServerConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly uploads: { readonly bytesMax: number; readonly perTenant: number };
+}
+
+export interface ConfigOf {
+  api: ApiConfig;
+  worker: ServerConfig;
+  migrate: MigrateConfig;
+  admin: Config;
+}
+
+/** Every problem of an environment; `main` prints it and exits 78 (EX_CONFIG of sysexits.h). */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly problems: readonly string[]) {
+    super(
+      `The configuration has ${problems.length === 1 ? 'a problem' : 'problems'}:\n  ${problems.join('\n  ')}`,
+    );
+  }
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A variable that is set to nothing counts as not set. @throws ConfigError */
+export function loadConfig<R extends Role>(env: Environment, role: R): ConfigOf[R] {
+  const names = (Object.keys(VARIABLES) as (keyof typeof VARIABLES)[]).filter((name) =>
+    VARIABLES[name].roles.includes(role),
+  );
+  const schema = z.object(Object.fromEntries(names.map((name) => [name, VARIABLES[name].schema])));
+  const parsed = schema.safeParse(Object.fromEntries(names.map((name) => [name, env[name] || undefined])));
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => problemOf(issue, env)));
+  return deepFreeze(toConfig(parsed.data as Values, role)) as ConfigOf[R];
+}
+
+type Values = { [N in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[N]['schema']> };
+
+function toConfig(values: Values, role: Role): Config {
+  const config: Config = { role, logLevel: values.LOG_LEVEL, databaseUrl: values.DATABASE_URL };
+  const temporal = { address: values.TEMPORAL_ADDRESS, namespace: values.TEMPORAL_NAMESPACE };
+  if (role === 'admin') return config;
+  if (role === 'migrate') return toMigrateConfig(config, temporal);
+  const server: ServerConfig = {
+    ...config,
+    databaseConnectionsMax: values.MILLRACE_DB_CONNECTIONS_MAX,
+    redisUrl: values.REDIS_URL,
+    redisPrefix: values.MILLRACE_REDIS_PREFIX,
+    temporal: { ...temporal, uiUrl: values.TEMPORAL_UI_URL?.replace(/\/+$/, '') },
+    secretKeys: values.MILLRACE_SECRET_KEYS,
+    dataDir: path.resolve(values.MILLRACE_DATA_DIR),
+    handlersDir: values.MILLRACE_HANDLERS_DIR && path.resolve(values.MILLRACE_HANDLERS_DIR),
+    expressions: {
+      timeoutMs: values.MILLRACE_EXPRESSION_TIMEOUT_MS,
+      threads: values.MILLRACE_EXPRESSION_THREADS,
+    },
+    shutdownGraceMs: values.MILLRACE_SHUTDOWN_GRACE_MS,
+  };
+  if (role === 'worker') return server;
+  const api: ApiConfig = {
+    ...server,
+    host: values.HOST,
+    port: values.PORT,
+    uploads: { bytesMax: values.MILLRACE_UPLOAD_BYTES_MAX, perTenant: values.MILLRACE_UPLOADS_PER_TENANT },
+  };
+  return api;
+}
+
+function toMigrateConfig(config: Config, temporal: MigrateConfig['temporal']): MigrateConfig {
+  return { ...config, temporal };
+}
+
+/** Names the variable and what is wrong, never its value: it may be a secret. */
+function problemOf(issue: z.core.$ZodIssue, env: Environment): string {
+  const name = String(issue.path[0]);
+  return env[name] ? `${name}: ${issue.message}` : `${name} is needed`;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) {
+    if (typeof part === 'object' && part !== null && !ArrayBuffer.isView(part)) deepFreeze(part);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { errorsOf } from '../../src/api/openapi';
+import { noContent } from '../../src/api/respond';
+import { defineRoute } from '../../src/api/route';
+import { ENGINE_CODES, ERROR_ADVICE, ITEM_CODES, JOB_CODES } from '../../src/api/system/error-advice';
+import { ERROR_CATALOG } from '../../src/domain/errors';
+import { SCOPES } from '../../src/domain/key/scopes';
+import { generated, stale } from '../../tools/generate';
+import { documentedRoutes, openApiJson } from '../../tools/generate-openapi';
+
+const routes = documentedRoutes();
+const document = JSON.parse(openApiJson());
+
+interface Documented {
+  paths: Record<
+    string,
+    Record<string, { responses: Record<string, { content?: Record<string, { schema: unknown }> }> }>
+  >;
+}
+const root = `${__dirname}/../..`;
+
+describe('the table of routes', () => {
+  test('names every operation once', () => {
+    const ids = routes.map((route) => route.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    const places = routes.map((route) => `${route.method} ${route.path}`);
+    expect(new Set(places).size).toBe(places.length);
+  });
+
+  test.each(routes.map((route) => [route.operationId, route] as const))(
+    '%s declares what it needs',
+    (_id, route) => {
+      if (route.path.startsWith('/v1/')) expect(route.scopes).not.toBe('public');
+      if (route.scopes !== 'public') expect(SCOPES).toEqual(expect.arrayContaining([...route.scopes]));
+      const declared = Object.keys(route.params?.shape ?? {}).sort();
+      const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+      expect(declared).toEqual(inPath);
+    },
+  );
+
+  test('documents only errors of the catalogue, and none that never reach a client', () => {
+    const never = new Set<string>([...ITEM_CODES, ...JOB_CODES, ...ENGINE_CODES]);
+    for (const code of routes.flatMap(errorsOf)) {
+      expect(ERROR_CATALOG).toHaveProperty(code);
+      expect(never.has(code)).toBe(false);
+    }
+  });
+
+  test('every POST that creates or triggers takes an Idempotency-Key', () => {
+    const bare = routes.filter((route) => route.method === 'post' && route.idempotent !== true);
+    expect(bare.map((route) => route.operationId)).toEqual([]);
+  });
+});
+
+describe('the route helper', () => {
+  const base = { operationId: 'x', summary: '', tags: [], scopes: 'public', responses: {} } as const;
+  const handler = async () => noContent();
+
+  test('refuses an Idempotency-Key on anything but POST', () => {
+    expect(() => defineRoute({ ...base, method: 'put', path: '/x', idempotent: true, handler })).toThrow(
+      /POST/,
+    );
+  });
+
+  test('refuses a body that is both validated and raw', () => {
+    const both = { body: z.object({}), rawBody: ['text/csv'] };
+    expect(() => defineRoute({ ...base, ...both, method: 'post', path: '/x', handler })).toThrow(/raw/);
+  });
+});
+
+describe('the OpenAPI document', () => {
+  test('shows every route that is not a page, with its scopes', () => {
+    for (const route of routes) {
+      const operation = document.paths[route.path]?.[route.method];
+      expect(operation !== undefined).toBe(route.hidden !== true);
+      if (operation === undefined || route.scopes === 'public') continue;
+      expect(operation['x-required-scopes']).toEqual(route.scopes);
+      expect(operation.security).toEqual([{ apiKey: [] }]);
+      for (const scope of route.scopes) expect(operation.description).toContain(scope);
+    }
+  });
+
+  test('refers to nothing that it does not hold', () => {
+    const refs = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)];
+    expect(refs.length).toBeGreaterThan(0);
+    for (const [, name] of refs) expect(document.components.schemas).toHaveProperty(name ?? '');
+  });
+
+  test('has the same problem behind every error', () => {
+    const documented = document as Documented;
+    for (const operations of Object.values(documented.paths)) {
+      for (const { responses } of Object.values(operations)) {
+        for (const [status, response] of Object.entries(responses)) {
+          const problem = response.content?.['application/problem+json'];
+          if (Number(status) < 400 || problem === undefined) continue;
+          expect(problem.schema).toEqual({ $ref: '#/components/schemas/Problem' });
+        }
+      }
+    }
+  });
+});
+
+describe('generated files', () => {
+  test('are fresh (npm run generate)', () => {
+    expect(stale(root)).toEqual([]);
+  });
+
+  test('docs/errors.md and the catalogue have the same codes, each with what to do', () => {
+    const documented = [...(generated()['docs/errors.md'] ?? '').matchAll(/^\| `(\w+)` \|/gm)].map(
+      (m) => m[1],
+    );
+    expect(documented.sort()).toEqual(Object.keys(ERROR_CATALOG).sort());
+    expect(Object.keys(ERROR_ADVICE).sort()).toEqual(Object.keys(ERROR_CATALOG).sort());
+  });
+});

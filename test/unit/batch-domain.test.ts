@@ -1,0 +1,166 @@
+import fc from 'fast-check';
+import {
+  chunkCount,
+  chunkItems,
+  chunkRange,
+  concurrencyShare,
+  windowSize,
+} from '../../src/domain/batch/partition';
+import { foretell, newerCounts, toCounts } from '../../src/domain/batch/progress';
+import {
+  DRIVEN_STATUSES,
+  FINAL_STATUSES,
+  finalStatus,
+  JOB_STATUSES,
+  statusesBefore,
+  TRANSITIONS,
+} from '../../src/domain/batch/status';
+import { decodeId, encodeId, tryDecodeId } from '../../src/domain/ids';
+
+const total = fc.integer({ min: 1, max: 10_000_000 });
+const amount = fc.integer({ min: 0, max: 1_000_000 });
+
+describe('partition', () => {
+  test('chunks cover every item exactly once, in order', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200_000 }), (n) => {
+        const size = chunkItems(n);
+        let next = 0;
+        for (let no = 0; no < chunkCount(n, size); no++) {
+          const { start, end } = chunkRange(no, size, n);
+          expect(start).toBe(next);
+          expect(end).toBeGreaterThan(start);
+          next = end;
+        }
+        expect(next).toBe(n);
+      }),
+    );
+  });
+
+  test('what all chunks of a window may have in flight never exceeds max_concurrency', () => {
+    fc.assert(
+      fc.property(total, fc.integer({ min: 1, max: 1_000 }), (n, concurrency) => {
+        const window = windowSize(concurrency, chunkCount(n, chunkItems(n)));
+        expect(window * concurrencyShare(concurrency, window)).toBeLessThanOrEqual(concurrency);
+      }),
+    );
+  });
+});
+
+describe('progress', () => {
+  test('counts are never negative and always add up to the total', () => {
+    fc.assert(
+      fc.property(
+        amount,
+        amount,
+        amount,
+        amount,
+        amount,
+        (succeeded, failed, cancelled, pending, running) => {
+          const counts = toCounts({
+            total: succeeded + failed + cancelled + pending,
+            succeeded,
+            failed,
+            cancelled,
+            running,
+          });
+          const { total: all, ...parts } = counts;
+          expect(Object.values(parts).every((n) => n >= 0)).toBe(true);
+          expect(Object.values(parts).reduce((a, b) => a + b, 0)).toBe(all);
+        },
+      ),
+    );
+  });
+
+  test('of two views of a job the one with more done is taken', () => {
+    const older = toCounts({ total: 10, succeeded: 3, failed: 1, cancelled: 0, running: 2 });
+    const newer = toCounts({ total: 10, succeeded: 4, failed: 1, cancelled: 0, running: 0 });
+    expect(newerCounts(older, newer)).toBe(newer);
+    expect(newerCounts(newer, older)).toBe(newer);
+  });
+
+  test('nothing is foretold before something is done', () => {
+    const counts = toCounts({ total: 10, succeeded: 0, failed: 0, cancelled: 0, running: 5 });
+    expect(foretell(counts, 1_000)).toEqual({ rate_per_second: null, eta_seconds: null });
+  });
+
+  test('the eta is what is left divided by the mean rate', () => {
+    const counts = toCounts({ total: 100, succeeded: 20, failed: 5, cancelled: 0, running: 5 });
+    expect(foretell(counts, 5_000)).toEqual({ rate_per_second: 5, eta_seconds: 15 });
+  });
+});
+
+describe('status machine', () => {
+  test('every status but the final ones leads to an end, and no final status leads anywhere', () => {
+    for (const status of JOB_STATUSES) {
+      const reached = new Set<string>([status]);
+      for (const s of reached)
+        for (const next of TRANSITIONS[s as keyof typeof TRANSITIONS]) reached.add(next);
+      expect(FINAL_STATUSES.some((final) => reached.has(final))).toBe(true);
+    }
+    for (const final of FINAL_STATUSES) expect(TRANSITIONS[final]).toEqual([]);
+  });
+
+  test('a job is driven by a workflow exactly while it is sealed and not ended', () => {
+    expect([...DRIVEN_STATUSES, ...FINAL_STATUSES, 'created'].sort()).toEqual([...JOB_STATUSES].sort());
+  });
+
+  test('statusesBefore is the inverse of the table', () => {
+    for (const from of JOB_STATUSES) {
+      for (const to of JOB_STATUSES) {
+        expect(statusesBefore(to).includes(from)).toBe((TRANSITIONS[from] as readonly string[]).includes(to));
+      }
+    }
+  });
+
+  test('each outcome ends in a status that finalizing may reach', () => {
+    for (const outcome of ['drained', 'cancelled', 'tolerance_exceeded', 'expired'] as const) {
+      for (const failed of [0, 1]) expect(TRANSITIONS.finalizing).toContain(finalStatus(outcome, failed));
+    }
+    expect(finalStatus('drained', 0)).toBe('completed');
+    expect(finalStatus('drained', 1)).toBe('completed_with_errors');
+  });
+});
+
+describe('ids', () => {
+  test('the vectors of the TypeID specification', () => {
+    const vectors = [
+      ['00000000000000000000000000', '00000000-0000-0000-0000-000000000000'],
+      ['00000000000000000000000001', '00000000-0000-0000-0000-000000000001'],
+      ['0000000000000000000000000a', '00000000-0000-0000-0000-00000000000a'],
+      ['0000000000000000000000000g', '00000000-0000-0000-0000-000000000010'],
+      ['00000000000000000000000010', '00000000-0000-0000-0000-000000000020'],
+      ['7zzzzzzzzzzzzzzzzzzzzzzzzz', 'ffffffff-ffff-ffff-ffff-ffffffffffff'],
+      ['0123456789abcdefghjkmnpqrs', '0110c853-1d09-52d8-d73e-1194e95b5f19'],
+      ['01h455vb4pex5vsknk084sn02q', '01890a5d-ac96-774b-bcce-b302099a8057'],
+    ];
+    for (const [suffix, uuid] of vectors as [string, string][]) {
+      expect(encodeId('job', uuid)).toBe(`job_${suffix}`);
+      expect(decodeId('job', `job_${suffix}`)).toBe(uuid);
+    }
+  });
+
+  test('ids sort as their uuids do, and decode to what was encoded', () => {
+    fc.assert(
+      fc.property(fc.uuid(), fc.uuid(), (a, b) => {
+        expect(decodeId('job', encodeId('job', a))).toBe(a);
+        expect(encodeId('job', a) < encodeId('job', b)).toBe(a < b);
+      }),
+    );
+  });
+
+  test('what is no id of the kind is refused', () => {
+    for (const id of [
+      '',
+      'job_',
+      'key_01h455vb4pex5vsknk084sn02q',
+      'job_81h455vb4pex5vsknk084sn02q',
+      'job_01H455VB4PEX5VSKNK084SN02Q',
+      'job_01h455vb4pex5vsknk084sn02',
+      'job_01h455vb4pex5vsknk084sn0il',
+    ]) {
+      expect(tryDecodeId('job', id)).toBeUndefined();
+    }
+    expect(() => decodeId('job', 'nonsense')).toThrow('not_found');
+  });
+});

@@ -1,0 +1,8 @@
+import { sleep } from '@temporalio/workflow';
+
+/** Sleeps and answers how long that took by the workflow's own clock. */
+export async function sleeper(duration: string): Promise<number> {
+  const startedAt = Date.now();
+  await sleep(duration);
+  return Date.now() - startedAt;
+}
