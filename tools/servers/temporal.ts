@@ -1,0 +1,63 @@
+import { chmodSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { launch } from '../process/child';
+import { waitUntilReady } from '../process/wait';
+import type { Server } from './server';
+
+export interface TemporalOptions {
+  readonly binary: string;
+  readonly dataFolder: string;
+  readonly port: number;
+  readonly uiPort: number;
+  readonly logFile: string;
+}
+
+const readyMs = 60_000;
+const answerMs = 2_000;
+const databaseFile = 'temporal.db';
+
+/** Fairness between tenants works only with both of these. */
+const dynamicConfig = ['matching.useNewMatcher=true', 'matching.enableFairness=true'];
+
+/** The dev server with its web UI; a SQLite file keeps its workflows over restarts. */
+export function createTemporal(options: TemporalOptions): Server {
+  return {
+    name: 'Temporal',
+    stop: { signal: 'SIGTERM', graceMs: 15_000 },
+    launch: (record) =>
+      launch(
+        {
+          name: 'Temporal',
+          command: options.binary,
+          args: [
+            ...['server', 'start-dev', '--ip', '127.0.0.1', '--log-level', 'warn'],
+            ...['--port', String(options.port), '--ui-port', String(options.uiPort)],
+            ...['--db-filename', path.join(options.dataFolder, databaseFile)],
+            ...dynamicConfig.flatMap((value) => ['--dynamic-config-value', value]),
+          ],
+          cwd: options.dataFolder,
+          logFile: options.logFile,
+        },
+        record,
+      ),
+    ready: async (child) => {
+      await waitUntilReady(child, readyMs, () => namespaceAnswers(options.uiPort));
+      keepPrivate(options.dataFolder);
+    },
+  };
+}
+
+/** The server makes its files readable for everybody. */
+function keepPrivate(dataFolder: string): void {
+  for (const name of readdirSync(dataFolder)) {
+    if (name.startsWith(databaseFile)) chmodSync(path.join(dataFolder, name), 0o600);
+  }
+}
+
+/** Whether the UI answers for the namespace `default`, which it asks of the server behind it. */
+async function namespaceAnswers(uiPort: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${uiPort}/api/v1/namespaces/default`, {
+    signal: AbortSignal.timeout(answerMs),
+  });
+  return response.ok;
+}
