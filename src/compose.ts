@@ -14,7 +14,8 @@ import { newId, systemClock } from './platform/clock';
 import type { ApiConfig, Config, MigrateConfig } from './platform/config';
 import { createMetrics } from './platform/metrics';
 import { migrate } from './platform/postgres/migrate';
-import { createStores, createTransact } from './platform/postgres/stores';
+import { createOutboxWake } from './platform/postgres/outbox-store';
+import { createStores, createTransact, type TransactStores } from './platform/postgres/stores';
 import { createKeyMint } from './platform/secrets/key-mint';
 import { prepareNamespace } from './platform/temporal/namespace';
 import { version } from '../package.json';
@@ -50,7 +51,7 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
     hashKey: mint.hash,
     now: systemClock.now,
     idempotency: stores.idempotency,
-    transact: createTransact(database),
+    transact: waking(createTransact(database), createOutboxWake(database)),
     secretBox,
   });
   const respond = app.callback();
@@ -61,6 +62,15 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
   const { port } = await server.listen({ host: config.host, port: config.port });
   log.info({ host: config.host, port }, 'listening');
   return { port };
+}
+
+/** Relays look at once, where a transaction may have written an event. */
+function waking(transact: TransactStores, wake: () => void): TransactStores {
+  return async (work) => {
+    const result = await transact(work);
+    wake();
+    return result;
+  };
 }
 
 /** Brings database and Temporal to what this version needs; several at once wait for one another. */

@@ -70,6 +70,8 @@ interface Exits {
   closeFirst(log: Logger, lifecycle: Lifecycle): void;
   /** The only way out of the process. A failure that comes while it ends wins over success. */
   end(code: number): Promise<void>;
+  /** Says what is wrong, and goes on. */
+  note(error: unknown, what: string): void;
   /** Says what is wrong, then ends. */
   fail(error: unknown, what: string): Promise<void>;
 }
@@ -91,6 +93,7 @@ function createExits(): Exits {
       opened = { log, lifecycle };
     },
     end,
+    note: (error, what) => opened?.log.error({ err: error }, what),
     fail: (error, what) => {
       if (error instanceof ConfigError || error instanceof UsageError) {
         process.stderr.write(`${error.message}\n${error instanceof UsageError ? USAGE : ''}`);
@@ -107,9 +110,13 @@ async function main(): Promise<void> {
   const exits = createExits();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void exits.end(0));
   process.on('uncaughtException', (error) => void exits.fail(error, 'uncaught exception'));
-  process.on('unhandledRejection', (error) => void exits.fail(error, 'unhandled rejection'));
   const [name = '', ...args] = process.argv.slice(2);
   const role = ROLES.find((known) => known === name);
+  process.on('unhandledRejection', (error) => {
+    // In a worker it may be a promise that a handler forgot: that harms one item, ending the process would harm them all.
+    if (role === 'worker') exits.note(error, 'unhandled rejection');
+    else void exits.fail(error, 'unhandled rejection');
+  });
   try {
     if (role === undefined) throw new UsageError(`unknown command: ${name || '(none)'}`);
     await run(role, args, exits);

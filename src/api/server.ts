@@ -62,7 +62,10 @@ export function createApiServer(deps: { listener: RequestListener; newRequestId(
 function cutLeftover(req: IncomingMessage): void {
   if (req.complete) return;
   const timer = setTimeout(() => req.destroy(), LEFTOVER_TIME_MS);
-  req.once('close', () => clearTimeout(timer));
+  const clear = (): void => clearTimeout(timer);
+  req.once('close', clear);
+  // Of a connection that ends, a request whose answer is written hears nothing.
+  req.socket.once('close', clear);
 }
 
 /** What Node's parser refuses never becomes a request; it is answered on the bare socket. */

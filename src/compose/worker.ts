@@ -12,6 +12,7 @@ import type { Logger } from '../platform/logger';
 import { createChunkStore } from '../platform/postgres/chunk-store';
 import { createEventStore } from '../platform/postgres/event-store';
 import type { EventAppender } from '../platform/postgres/job-events';
+import { createIdempotencyStore } from '../platform/postgres/idempotency-store';
 import { createListener } from '../platform/postgres/listener';
 import { createOutboxStore, createOutboxWake, OUTBOX_CHANNEL } from '../platform/postgres/outbox-store';
 import { createRunStore } from '../platform/postgres/run-store';
@@ -180,7 +181,13 @@ function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database,
   const maintenance = startLoop({
     name: 'maintenance',
     intervalMs: MAINTENANCE_MS,
-    step: () => maintain({ store, clock: systemClock, log }),
+    step: () =>
+      maintain({
+        partitions: store,
+        idempotency: createIdempotencyStore(database),
+        clock: systemClock,
+        log,
+      }),
     onError,
   });
   lifecycle.onClose('maintenance', () => maintenance.stop());

@@ -237,9 +237,12 @@ describe('the relay', () => {
     await passing.promise;
     await append(newId('job'), 'job.created');
     const second = createOutboxStore(db).passOn(10, () => Promise.reject(new Error('two at once')));
-    expect(await second).toBe('busy');
-    mayEnd.resolve();
-    expect(await first).toBe(1);
+    try {
+      expect(await second).toBe('busy');
+    } finally {
+      mayEnd.resolve();
+      expect(await first).toBe(1);
+    }
   });
 
   test('two relays at once keep the order of each subject and send nothing twice', async () => {

@@ -312,6 +312,12 @@ const UPLOADING = statement<{ n: number }>(
    and state = 'active'`,
 );
 
+const TERMINATE = statement(
+  'test.terminate',
+  `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
+   and query ilike 'copy items%' and state = 'active'`,
+);
+
 async function uploadsRunning(): Promise<number> {
   return (await api.database.run(UPLOADING))[0]?.n ?? -1;
 }
@@ -370,13 +376,17 @@ describe('connections', () => {
     }
   });
 
-  it('that were refused whole can be used again', async () => {
+  it('learn at once that PostgreSQL dropped its side, and the process lives on', async () => {
     const { id } = await api.create();
-    const socket = beginUpload(id, ['Content-Length: 2']);
+    await api.put(id, '"kept"\n');
+    const socket = beginUpload(id);
     const answer = collect(socket);
-    socket.write('{\n');
-    await until('the answer', () => answer.text.includes('"malformed_ndjson"'));
-    expect(answer.text.toLowerCase()).toContain('connection: ');
+    socket.write(chunk('1\n'));
+    await until('the upload runs', async () => (await uploadsRunning()) === 1);
+    await api.database.run(TERMINATE);
+    await until('the answer', () => answer.text.includes('"dependency_unavailable"'));
+    expect(answer.text).toMatch(/^HTTP\/1\.1 503 /);
+    expect((await itemsOf(id)).map((item) => item.input)).toEqual(['kept']);
     socket.destroy();
   });
 });

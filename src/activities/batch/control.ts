@@ -85,6 +85,8 @@ async function finish(deps: ControlDeps, { outcome, ...ref }: FinishArgument): P
     return { status: 'cancelled', succeeded: 0, failed: 0, cancelled: 0 };
   const summary =
     isFinal(fixed.status) || job.reduce === null ? null : await summarise(deps, ref, job.reduce);
+  // Subscribers see the last progress before the end.
+  if (!isFinal(fixed.status)) await deps.progress.flush(ref);
   const end = await deps.runs.finish(ref, { outcome: fixed.outcome, summary });
   deps.onCommitted();
   deps.log.info({ job_id: ref.jobId, tenant_id: ref.tenantId, ...end }, 'job ended');

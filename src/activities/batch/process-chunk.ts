@@ -202,6 +202,5 @@ async function giveUpCrashed({ deps, held, hold }: Attempt): Promise<void> {
 async function back({ deps, held, stop }: Attempt, done: boolean): Promise<ChunkReturn> {
   if (stop.reason === 'superseded') throw new AppError('superseded', 'A newer attempt holds this chunk.');
   const tally = await deps.chunks.handBack(held, done);
-  if (done) await deps.progress.flush(held);
   return { reason: done ? 'done' : (stop.reason ?? 'time_box'), ...tally };
 }

@@ -33,7 +33,7 @@ export function startJobRoute(deps: ControlJobDeps): Route {
         started = await jobs.start({ tenantId: principal.tenantId, jobId: params.id });
         return accepted(toJobBody(deps, started, principal), jobPath(started.id));
       });
-      if (started !== undefined) await startWorkflow(deps.engine, started, log);
+      if (started !== undefined) startWorkflow(deps.engine, started, log);
       return answer;
     },
   });
@@ -61,7 +61,7 @@ export function cancelJobRoute(deps: ControlJobDeps): Route {
         asked = await jobs.cancel(ref);
         return accepted(toJobBody(deps, asked, principal), jobPath(asked.id));
       });
-      if (asked !== undefined && !isFinal(asked.status)) await wakeWorkflow(deps.engine, ref, log);
+      if (asked !== undefined && !isFinal(asked.status)) wakeWorkflow(deps.engine, ref, log);
       return answer;
     },
   });

@@ -67,7 +67,7 @@ export function createJobRoute(deps: CreateJobDeps): Route {
         const shown = toJobBody(deps, made, principal);
         return items === undefined ? created(jobPath(made.id), shown) : accepted(shown, jobPath(made.id));
       });
-      if (made !== undefined && items !== undefined) await startWorkflow(deps.engine, made, log);
+      if (made !== undefined && items !== undefined) startWorkflow(deps.engine, made, log);
       return answer;
     },
   });

@@ -43,7 +43,7 @@ export const IDEMPOTENCY_RELEASE = statement(
 export const IDEMPOTENCY_PRUNE = statement<{ key: string }>(
   'idempotency.prune',
   `delete from idempotency_keys where (tenant_id, key) in
-     (select tenant_id, key from idempotency_keys where created_at < now() - interval '24 hours' limit $1)
+     (select tenant_id, key from idempotency_keys where created_at < now() - interval '24 hours' order by created_at limit $1)
    returning key`,
 );
 

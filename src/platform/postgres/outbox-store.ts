@@ -45,7 +45,7 @@ export function createOutboxStore(database: Database): OutboxStore {
       if ((await database.run(OUTBOX_PEEK)).length === 0) return 0;
       return database.transaction(async (tx) => {
         const [lock] = await tx.run(OUTBOX_LOCK);
-
+        if (lock?.mine !== true) return 'busy';
         const rows = await tx.run(OUTBOX_CLAIM, [limit]);
         const events = rows.flatMap((row) => (row.id === null ? [] : [toEvent(row)]));
         if (events.length > 0) await pass(events);

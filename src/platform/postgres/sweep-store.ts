@@ -36,22 +36,11 @@ export const SWEEP_PARTITIONS = statement<{ made: number }>(
   `select ensure_partitions($1, 5) as made`,
 );
 
-export const SWEEP_IDEMPOTENCY = statement<{ dropped: number }>(
-  'sweep.idempotency',
-  `with old as (
-     delete from idempotency_keys where (tenant_id, key) in (
-       select tenant_id, key from idempotency_keys where created_at < $1 order by created_at limit 5000
-     ) returning 1
-   ) select count(*)::int as dropped from old`,
-);
-
 export interface SweepStore {
   /** Jobs not looked after since `before`, marked as looked after at `now`. */
   claimDriven(now: Date, before: Date, limit: number): Promise<DrivenJob[]>;
   /** @returns how many partitions were made */
   ensurePartitions(now: Date): Promise<number>;
-  /** @returns how many answers were dropped */
-  dropIdempotencyKeys(before: Date): Promise<number>;
 }
 
 export function createSweepStore(db: Queryable): SweepStore {
@@ -67,6 +56,5 @@ export function createSweepStore(db: Queryable): SweepStore {
       }));
     },
     ensurePartitions: async (now) => (await db.run(SWEEP_PARTITIONS, [now]))[0]?.made ?? 0,
-    dropIdempotencyKeys: async (before) => (await db.run(SWEEP_IDEMPOTENCY, [before]))[0]?.dropped ?? 0,
   };
 }

@@ -29,7 +29,9 @@ function linger(req: IncomingMessage, socket: Socket, limits: LingerLimits): voi
   req.on('data', () => {
     if (socket.bytesRead > enough) stop();
   });
-  req.once('end', stop).once('close', stop).once('error', stop);
+  // The socket's own end: a request whose answer is written hears no more of its connection.
+  req.once('end', stop).once('error', stop);
+  socket.once('close', stop);
   socket.end();
   req.resume();
 }
