@@ -59,7 +59,9 @@ describe('a job outlives its workflow', () => {
     await expectAll(id);
     // The new server knows the attributes again, so that operators find the job.
     const found = await until('the workflow to be listed', async () => {
-      const list = client.workflow.list({ query: `MillraceTenant = '${product.tenantId}' and MillraceStatus = 'completed'` });
+      const list = client.workflow.list({
+        query: `MillraceTenant = '${product.tenantId}' and MillraceStatus = 'completed'`,
+      });
       for await (const workflow of list) return workflow;
       return undefined;
     });
@@ -86,7 +88,9 @@ async function startTemporal(fixedPort?: number): Promise<TemporalServer> {
   const port = fixedPort ?? (await freePort());
   const args = ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port)];
   const ports = ['--http-port', String(await freePort()), '--metrics-port', String(await freePort())];
-  const child = spawn(testServers().temporalBinary, [...args, ...ports, '--log-level', 'error'], { stdio: 'ignore' });
+  const child = spawn(testServers().temporalBinary, [...args, ...ports, '--log-level', 'error'], {
+    stdio: 'ignore',
+  });
   const exited = new Promise((resolve) => child.once('exit', resolve));
   const address = `127.0.0.1:${port}`;
   await until('Temporal to answer', () => answers(address, child));

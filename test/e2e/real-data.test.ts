@@ -32,7 +32,9 @@ describe('real data, from upload to summary', () => {
       items: csv,
       body: {
         handler: 'transform',
-        params: { expression: '{"zip": zip_code, "state": state, "county": county, "lat": $number(latitude)}' },
+        params: {
+          expression: '{"zip": zip_code, "state": state, "county": county, "lat": $number(latitude)}',
+        },
         reduce: {
           group_by: 'output.state',
           metrics: {
@@ -87,11 +89,18 @@ describe('real data, from upload to summary', () => {
         handler: 'echo',
         reduce: {
           group_by: 'output.distance',
-          metrics: { n: { op: 'count' }, delay: { op: 'sum', path: 'output.delay' }, late: { op: 'max', path: 'output.delay' } },
+          metrics: {
+            n: { op: 'count' },
+            delay: { op: 'sum', path: 'output.delay' },
+            late: { op: 'max', path: 'output.delay' },
+          },
         },
       },
     });
-    expect(await jobEnded(product, job.id)).toMatchObject({ status: 'completed', counts: { succeeded: 231_083 } });
+    expect(await jobEnded(product, job.id)).toMatchObject({
+      status: 'completed',
+      counts: { succeeded: 231_083 },
+    });
 
     const lines = await resultLines(product, job.id);
     expect(lines).toHaveLength(flights.length);
@@ -120,7 +129,8 @@ async function historyEvents(product: Product, jobId: string): Promise<number> {
     const client = new Client({ connection, namespace: product.namespace });
     const workflowId = workflowIdFor.batch(product.tenantId, jobId);
     const runs = new Set<string>([(await client.workflow.getHandle(workflowId).describe()).runId]);
-    for await (const run of client.workflow.list({ query: `WorkflowId = '${workflowId}'` })) runs.add(run.runId);
+    for await (const run of client.workflow.list({ query: `WorkflowId = '${workflowId}'` }))
+      runs.add(run.runId);
     let events = 0;
     for (const runId of runs) {
       const description = await client.workflow.getHandle(workflowId, runId).describe();

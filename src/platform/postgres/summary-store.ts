@@ -9,7 +9,7 @@ export const SUMMARY_FIND = statement<{ reduce: Reduce | null; summary: Summary 
   `select reduce, summary, ended_at is not null as ended from jobs where tenant_id = $1 and id = $2`,
 );
 
-const SUMMARY_TIME_LIMIT = statement('summary.time_limit', `set local statement_timeout = '25min'`);
+export const SUMMARY_TIME_LIMIT = statement('summary.time_limit', `set local statement_timeout = '25min'`);
 
 export interface SummaryStore {
   /** Null where the job has no `reduce`, or is not the tenant's. */
