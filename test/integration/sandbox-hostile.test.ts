@@ -37,6 +37,9 @@ const inputs = Array.from({ length: 7 }, (_, n) => JSON.stringify({ n }));
 const BAD = 3;
 const doubling = '$f := function($s, $n) { $n = 0 ? $s : $f($s & $s, $n - 1) };';
 
+/** Which of its two limits such an item meets first is the machine's pace; that it meets one is the guarantee. */
+const MEMORY = ['handler_out_of_memory', 'handler_timeout'];
+
 const hostile: [name: string, expression: string, codes: string[]][] = [
   ['loops for ever', '($f := function($x) { $f($x) }; $f(1))', ['handler_timeout']],
   ['loops for ever within $eval', '$eval("($f := function($x) { $f($x) }; $f(1))")', ['handler_timeout']],
@@ -63,27 +66,11 @@ const hostile: [name: string, expression: string, codes: string[]][] = [
     '($f := function($a) { $f($append($a, $a)) }; $f([1, 2]))',
     ['expression_failed', 'handler_timeout'],
   ],
-  [
-    'fills the heap with small objects',
-    '[1..900000].{"a": [$, $], "b": {"c": $}}',
-    ['handler_out_of_memory', 'handler_timeout'],
-  ],
-  ['pads to a huge string', '$length($pad("x", 400000000))', ['handler_out_of_memory']],
-  [
-    'doubles a string and writes it out',
-    `(${doubling} $string({"a": $f("abcdefgh", 25)}))`,
-    ['handler_out_of_memory'],
-  ],
-  [
-    'splits a huge string',
-    '$count($split($pad("é", 30000000), ""))',
-    ['handler_out_of_memory', 'handler_timeout'],
-  ],
-  [
-    'piles up memory outside the heap',
-    '($p := $pad("x", 5000000); [1..300].$base64encode($p))',
-    ['handler_out_of_memory', 'handler_timeout'],
-  ],
+  ['fills the heap with small objects', '[1..900000].{"a": [$, $], "b": {"c": $}}', MEMORY],
+  ['pads to a huge string', '$length($pad("x", 400000000))', MEMORY],
+  ['doubles a string and writes it out', `(${doubling} $string({"a": $f("abcdefgh", 25)}))`, MEMORY],
+  ['splits a huge string', '$count($split($pad("é", 30000000), ""))', MEMORY],
+  ['piles up memory outside the heap', '($p := $pad("x", 5000000); [1..300].$base64encode($p))', MEMORY],
   ['answers a function', '$sum', ['expression_failed']],
   ['answers a lambda in an object', '{"f": function($x) { $x }}', ['expression_failed']],
   ['answers itself in itself', '$ ~> |$|{"self": $}|', ['expression_failed']],
@@ -143,10 +130,8 @@ test('kill and continue: every other item of a long message keeps exactly its re
   );
   for (const [n, outcome] of outcomes.entries()) {
     if (bad.has(n)) {
-      expect(outcome).toMatchObject({
-        ok: false,
-        code: n < 251 ? 'handler_timeout' : 'handler_out_of_memory',
-      });
+      expect(outcome).toMatchObject({ ok: false });
+      expect(n < 251 ? ['handler_timeout'] : MEMORY).toContain(outcome?.ok === false && outcome.code);
     } else expect(outcome).toMatchObject({ ok: true, output: JSON.stringify({ n, t: `ünïcode ${n}` }) });
   }
 });

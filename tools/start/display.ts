@@ -14,40 +14,60 @@ export interface Step {
 export type Stage = Step | { readonly title: string; readonly together: readonly Step[] };
 
 /** Runs stages in order and shows each with state and time; rejects with the first failure. */
-export async function showStages(stages: readonly Stage[]): Promise<void> {
+export async function showStages(stages: readonly Stage[], givenUp: AbortSignal): Promise<void> {
+  const failures: unknown[] = [];
+  // The first failure is told below the display, once; the others are its consequences.
+  const toTask = taskMaker((error) => {
+    failures.push(error);
+    return failures.length > 1 || givenUp.aborted ? 'given up' : 'see below';
+  });
   const list = new Listr(stages.map(toTask), {
     renderer: 'default',
     fallbackRenderer: 'simple',
+    // A terminal that does not know its width would break every line after each letter.
+    fallbackRendererCondition: () => !process.stdout.columns,
     // Signals are the launcher's: it stops what was started first.
     registerSignalListeners: false,
     rendererOptions: { collapseSubtasks: false, showErrorMessage: false, timer: PRESET_TIMER },
     fallbackRendererOptions: { timer: PRESET_TIMER },
   });
-  await list.run();
+  try {
+    await list.run();
+  } catch (error) {
+    throw failures[0] ?? error;
+  }
 }
 
 type Task = ListrTask<unknown>;
 
-function toTask(stage: Stage): Task {
-  if ('run' in stage) return stepTask(stage);
-  return {
-    title: stage.title,
-    task: (_context, task) => task.newListr(stage.together.map(stepTask), { concurrent: true }),
-  };
-}
-
-function stepTask({ title, when, run }: Step): Task {
-  return {
+/** `onFailure` answers what the failed step's line says. */
+function taskMaker(onFailure: (error: unknown) => string): (stage: Stage) => Task {
+  const stepTask = ({ title, when, run }: Step): Task => ({
     title,
     ...(when && { enabled: when }),
     task: async (_context, task) => {
-      let shown = '';
-      await run((text) => {
-        const line = process.stdout.isTTY ? text : (text.split(':')[0] ?? text);
-        if (line !== shown) task.output = line;
-        shown = line;
-      });
+      try {
+        await run(progressOf(task));
+      } catch (error) {
+        throw new Error(onFailure(error), { cause: error });
+      }
     },
+  });
+  return (stage) =>
+    'run' in stage
+      ? stepTask(stage)
+      : {
+          title: stage.title,
+          task: (_context, task) => task.newListr(stage.together.map(stepTask), { concurrent: true }),
+        };
+}
+
+function progressOf(task: { output: string }): Progress {
+  let shown = '';
+  return (text) => {
+    const line = process.stdout.isTTY ? text : (text.split(':')[0] ?? text);
+    if (line !== shown) task.output = line;
+    shown = line;
   };
 }
 

@@ -34,18 +34,18 @@ export interface Running {
 export async function bringUp(context: RunContext): Promise<Running> {
   const { settings, signal } = context;
   const secrets = openSecrets(settings.dataFolder);
-  await showStages([leftoverStage(context.state)]);
+  await showStages([leftoverStage(context.state)], signal);
   const ports = await choosePorts(settings);
   const part: PartContext = { settings, ports, secrets, supervisor: context.supervisor, signal };
   const found: Partial<Found> = {};
-  await showStages([serverStage(part, found)]);
+  await showStages([serverStage(part, found)], signal);
   signal.throwIfAborted();
   const addresses = completeAddresses(part, found as Found);
   const place: ProductPlace = { settings, addresses, secretKeys: secrets.secretKeys, signal };
   context.lock.setAddress(addresses.apiUrl);
   let newAdminKey: string | null = null;
   const database = databaseName(settings.databaseUrl);
-  await showStages([
+  const stages: Stage[] = [
     { title: 'Migrate', run: () => migrate(place) },
     {
       title: 'First tenant',
@@ -55,7 +55,8 @@ export async function bringUp(context: RunContext): Promise<Running> {
       },
     },
     productStage(context, place),
-  ]);
+  ];
+  await showStages(stages, signal);
   const refreshDevJson = (): void => {
     writeDevJson(settings.dataFolder, devFacts(context, addresses, secrets.adminKeyOf(database)));
   };
