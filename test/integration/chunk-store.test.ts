@@ -1,7 +1,8 @@
 import { ResultWriter } from '../../src/activities/batch/result-writer';
 import type { ItemOutcome } from '../../src/domain/handler/contract';
 import { decodeId } from '../../src/domain/ids';
-import { createChunkStore, type ChunkStore, type Hold } from '../../src/platform/postgres/chunk-store';
+import type { Hold } from '../../src/domain/batch/run';
+import { createChunkStore, type ChunkStore } from '../../src/platform/postgres/chunk-store';
 import { createEventStore } from '../../src/platform/postgres/event-store';
 import type { PostgresDatabase } from '../../src/platform/postgres/pool';
 import { createRunStore, type RunStore } from '../../src/platform/postgres/run-store';

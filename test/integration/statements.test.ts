@@ -11,7 +11,7 @@ const modules = readdirSync(FOLDER).filter((file) => file.endsWith('.ts'));
 const GROWING = /Seq Scan on (jobs|items\w*|results\w*|chunks|events|outbox|api_keys|idempotency_keys)\b/;
 
 const statements = modules.flatMap((file) => {
-  const exported = require(path.join(FOLDER, file)) as Record<string, unknown>;
+  const exported: Record<string, unknown> = jest.requireActual(path.join(FOLDER, file));
   return Object.values(exported).flatMap(statementsIn);
 });
 

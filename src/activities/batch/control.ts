@@ -3,9 +3,11 @@ import { Context } from '@temporalio/activity';
 import { chunkCount } from '../../domain/batch/partition';
 import { isFinal } from '../../domain/batch/status';
 import type { Reduce } from '../../domain/batch/reduce';
-import type { BatchControlActivities, BatchPlan, FinishReturn } from '../../workflows/batch/ports';
+import type { BatchControlActivities, BatchPlan } from '../../workflows/batch/ports';
 import { toFailure } from '../to-failure';
-import type { ActivityLog, JobRef, ProgressPublisher, RunJob, RunStore } from './ports';
+import type { JobRef } from '../../domain/batch/job';
+import type { Finished, RunJob } from '../../domain/batch/run';
+import type { ActivityLog, ProgressPublisher, RunStore } from './ports';
 
 export interface ControlDeps {
   runs: RunStore;
@@ -78,7 +80,7 @@ async function readDesired(
 
 type FinishArgument = Parameters<BatchControlActivities['batchFinish']>[0];
 
-async function finish(deps: ControlDeps, { outcome, ...ref }: FinishArgument): Promise<FinishReturn> {
+async function finish(deps: ControlDeps, { outcome, ...ref }: FinishArgument): Promise<Finished> {
   const fixed = await deps.runs.finalize(ref, outcome);
   const job = await deps.runs.find(ref);
   if (fixed === undefined || job === undefined)

@@ -1,6 +1,7 @@
 /** The items of a chunk that have no result yet, read in pages; the pages of one attempt never overlap. */
 import type { HandlerItem } from '../../domain/handler/contract';
-import type { ChunkRef, ChunkStore } from './ports';
+import type { ChunkRef } from '../../domain/batch/run';
+import type { ChunkStore } from './ports';
 
 const PAGE_ITEMS = 1_000;
 const PAGE_BYTES = 8 * 1_048_576;

@@ -1,57 +1,17 @@
 /** What the batch activities need of the house below. Ids are public ids. */
+import type { JobRef } from '../../domain/batch/job';
 import type { Reduce } from '../../domain/batch/reduce';
+import type {
+  ChunkRef,
+  Finished,
+  HeldChunk,
+  Hold,
+  ItemRange,
+  PendingItem,
+  RunJob,
+} from '../../domain/batch/run';
 import type { DesiredState, JobStatus, Outcome } from '../../domain/batch/status';
-import type { JobOptions, Json } from '../../domain/batch/job';
 import type { HandlerLog, ItemOutcome } from '../../domain/handler/contract';
-
-export interface JobRef {
-  tenantId: string;
-  jobId: string;
-}
-
-export interface ChunkRef extends JobRef {
-  no: number;
-}
-
-export type HeldChunk = ChunkRef & { epoch: number };
-
-export interface RunJob {
-  status: JobStatus;
-  desired: DesiredState;
-  handler: string;
-  params: Json;
-  options: JobOptions;
-  reduce: Reduce | null;
-  upload: number;
-  total: number;
-  chunkItems: number;
-  windowChunks: number;
-}
-
-export interface Hold {
-  epoch: number;
-  done: boolean;
-  succeeded: number;
-  failed: number;
-  lost_attempts: number;
-  marked_index: number | null;
-  marked_crashes: number;
-}
-
-export interface PendingItem {
-  index: number;
-  custom_id: string | null;
-  /** exact JSON text */
-  input: string;
-}
-
-export interface ItemRange {
-  upload: number;
-  after: number;
-  end: number;
-  limit: number;
-  bytesMax: number;
-}
 
 export interface ChunkStore {
   take(ref: ChunkRef): Promise<Hold | { status: JobStatus } | undefined>;
@@ -59,13 +19,6 @@ export interface ChunkStore {
   write(held: HeldChunk, outcomes: readonly ItemOutcome[], running: number): Promise<void>;
   mark(held: HeldChunk, index: number): Promise<void>;
   handBack(held: HeldChunk, done: boolean): Promise<{ succeeded: number; failed: number }>;
-}
-
-export interface Finished {
-  status: JobStatus;
-  succeeded: number;
-  failed: number;
-  cancelled: number;
 }
 
 export interface RunStore {

@@ -8,6 +8,13 @@
 import { Context } from '@temporalio/activity';
 import { AppError, isAppError } from '../../domain/errors';
 import { chunkRange, concurrencyShare } from '../../domain/batch/partition';
+import {
+  CRASHES_MAX,
+  type HeldChunk,
+  type Hold,
+  LOST_ATTEMPTS_MAX,
+  type RunJob,
+} from '../../domain/batch/run';
 import type { JobStatus } from '../../domain/batch/status';
 import type { Handler, HandlerRegistry } from '../../domain/handler/contract';
 import type { ChunkArgument, ChunkReturn } from '../../workflows/batch/ports';
@@ -15,14 +22,10 @@ import { toRetryableFailure } from '../to-failure';
 import type { Control, ControlWatch } from './control-watch';
 import type { Isolation } from './isolation';
 import { createItemSource } from './item-source';
-import type { ActivityLog, ChunkStore, HeldChunk, Hold, ProgressPublisher, RunJob, RunStore } from './ports';
+import type { ActivityLog, ChunkStore, ProgressPublisher, RunStore } from './ports';
 import { ResultWriter } from './result-writer';
 import { Stop } from './stop';
 
-/** Attempts lost without a result after which the rest of a chunk runs one by one. */
-const LOST_ATTEMPTS_MAX = 2;
-/** Crashes at which an item that ran alone is given up. */
-const CRASHES_MAX = 2;
 const RETRY_DELAY_MS = 5_000;
 
 export interface ChunkDeps {

@@ -1,4 +1,5 @@
 /** `POST /v1/jobs`: a job, and maybe its items, in one transaction. */
+import type { NewJob } from '../../domain/batch/job';
 import type { z } from 'zod';
 import type { NewItem } from '../../domain/batch/item';
 import { DEFAULT_OPTIONS, type Job, type Json } from '../../domain/batch/job';
@@ -9,7 +10,7 @@ import { accepted, created } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { type JobBodyDeps, jobPath, toJobBody } from './job-body';
 import { readInlineItems } from './inline-items';
-import type { HandlerCatalogue, JobEngine, NewJob } from './ports';
+import type { HandlerCatalogue, JobEngine } from './ports';
 import { jobCreateSchema, jobSchema } from './schema';
 import { startWorkflow } from './start-workflow';
 

@@ -1,8 +1,7 @@
 /** A job as the API shows it (DESIGN §6). */
-import type { Job } from '../../domain/batch/job';
+import type { Job, JobRef } from '../../domain/batch/job';
 import { foretell, type Progress } from '../../domain/batch/progress';
 import type { Principal } from '../../domain/key/scopes';
-import type { JobRef } from './ports';
 
 export interface JobBodyDeps {
   now(): Date;

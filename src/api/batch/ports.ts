@@ -1,33 +1,7 @@
 /** What the job routes need of the house below; `compose.ts` hands in what fulfils it. Ids are public ids throughout. */
 import type { ItemRow, ItemStatus, NewItem, ResultRow } from '../../domain/batch/item';
-import type { Counts, Job, JobOptions, Json, ResultStatus } from '../../domain/batch/job';
-import type { Reduce, Summary } from '../../domain/batch/reduce';
-import type { JobStatus } from '../../domain/batch/status';
-
-export interface NewJob {
-  id: string;
-  tenantId: string;
-  name: string | null;
-  handler: string;
-  params: Json;
-  reduce: Reduce | null;
-  options: JobOptions;
-  metadata: Record<string, string>;
-}
-
-export interface JobRef {
-  tenantId: string;
-  jobId: string;
-}
-
-export interface JobPage {
-  tenantId: string;
-  status?: JobStatus | undefined;
-  handler?: string | undefined;
-  /** id of the last job of the page before; newest first */
-  after?: string | undefined;
-  limit: number;
-}
+import type { Counts, Job, JobPage, JobRef, Json, NewJob, ResultStatus } from '../../domain/batch/job';
+import type { Summary } from '../../domain/batch/reduce';
 
 /** Every method is by tenant; another tenant's job is `not_found`. Each change writes its event in the same transaction. */
 export interface JobStore {

@@ -1,7 +1,7 @@
 /** `PUT /v1/jobs/{id}/items`: streamed from the socket into the database, memory flat, all or nothing. */
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
-import type { Job } from '../../domain/batch/job';
+import type { Job, JobRef } from '../../domain/batch/job';
 import { ok } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { idParam } from '../schema';
@@ -12,7 +12,7 @@ import { type Pace, requestBody } from './ingest/request-body';
 import type { UploadGate } from './ingest/upload-gate';
 import { utf8Blocks } from './ingest/utf8';
 import { type JobBodyDeps, toJobBody } from './job-body';
-import type { ItemStore, JobRef } from './ports';
+import type { ItemStore } from './ports';
 import { jobSchema } from './schema';
 
 export interface UploadLimits extends ItemLimits {

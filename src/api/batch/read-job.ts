@@ -1,6 +1,6 @@
 /** `GET /v1/jobs`, `/v1/jobs/{id}`, `/progress` and `/summary`. */
 import { z } from 'zod';
-import type { Counts, Job } from '../../domain/batch/job';
+import type { Counts, Job, JobRef } from '../../domain/batch/job';
 import { newerCounts } from '../../domain/batch/progress';
 import { DRIVEN_STATUSES, isFinal } from '../../domain/batch/status';
 import { AppError } from '../../domain/errors';
@@ -10,7 +10,7 @@ import { ok } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { idParam, PAGE_LIMIT_DEFAULT, pageSchema } from '../schema';
 import { foretold, type JobBodyDeps, toJobBody } from './job-body';
-import type { JobEngine, JobRef, JobStore } from './ports';
+import type { JobEngine, JobStore } from './ports';
 import { jobListQuery, jobSchema, progressSchema, summarySchema } from './schema';
 
 export interface ReadJobDeps extends JobBodyDeps {

@@ -2,9 +2,9 @@
  * Telling Temporal, after the commit. Nobody waits for it: the rows are the truth, so a failure here delays and never harms, and
  * while Temporal is away requests are as quick as ever. The sweep heals what is lost.
  */
-import type { Job } from '../../domain/batch/job';
+import type { Job, JobRef } from '../../domain/batch/job';
 import type { Log } from '../ports';
-import type { JobEngine, JobRef } from './ports';
+import type { JobEngine } from './ports';
 
 export function startWorkflow(engine: Pick<JobEngine, 'start'>, job: Job, log: Log): void {
   const { handler, options } = job;

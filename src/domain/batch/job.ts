@@ -82,3 +82,30 @@ export interface ItemResult {
   attempts: number;
   duration_ms: number;
 }
+
+/** Which job, and whose: every look-up is by both. */
+export interface JobRef {
+  tenantId: string;
+  jobId: string;
+}
+
+export interface NewJob {
+  id: string;
+  tenantId: string;
+  name: string | null;
+  handler: string;
+  params: Json;
+  reduce: Reduce | null;
+  options: JobOptions;
+  metadata: Record<string, string>;
+}
+
+/** A page of jobs, newest first. */
+export interface JobPage {
+  tenantId: string;
+  status?: JobStatus | undefined;
+  handler?: string | undefined;
+  /** id of the last job of the page before */
+  after?: string | undefined;
+  limit: number;
+}

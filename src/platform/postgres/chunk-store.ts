@@ -6,41 +6,16 @@
 import { AppError } from '../../domain/errors';
 import type { ItemOutcome } from '../../domain/handler/contract';
 import { decodeId } from '../../domain/ids';
+import {
+  type ChunkRef,
+  type HeldChunk,
+  type Hold,
+  type ItemRange,
+  LOST_ATTEMPTS_MAX,
+  type PendingItem,
+} from '../../domain/batch/run';
 import type { JobStatus } from '../../domain/batch/status';
 import { type Database, type Queryable, statement } from './statement';
-
-export interface ChunkRef {
-  tenantId: string;
-  jobId: string;
-  no: number;
-}
-
-/** What an attempt holds: proof of its turn, and what earlier attempts left. */
-export interface Hold {
-  epoch: number;
-  done: boolean;
-  succeeded: number;
-  failed: number;
-  lost_attempts: number;
-  marked_index: number | null;
-  marked_crashes: number;
-}
-
-export interface PendingItem {
-  index: number;
-  custom_id: string | null;
-  input: string;
-}
-
-export interface ItemRange {
-  upload: number;
-  /** the last index that was read; items after it */
-  after: number;
-  /** exclusive */
-  end: number;
-  limit: number;
-  bytesMax: number;
-}
 
 /**
  * `for share` on the job's row: a job that turns to finalizing waits for this, so its fence over all chunks misses none.
@@ -114,19 +89,16 @@ export const CHUNK_HAND_BACK = statement<{ succeeded: number; failed: number }>(
    where job_id = $1 and no = $2 and epoch = $3 returning succeeded, failed`,
 );
 
-/** Consecutive attempts that were lost without a written result before a chunk's rest runs one by one. */
-export const LOST_ATTEMPTS_MAX = 2;
-
 export interface ChunkStore {
   /** Takes the fence; where the job isn't running, tells its status instead. Undefined: no such job. */
   take(ref: ChunkRef): Promise<Hold | { status: JobStatus } | undefined>;
   readPending(ref: ChunkRef, range: ItemRange): Promise<PendingItem[]>;
   /** Writes outcomes and counters in one transaction. @throws AppError `superseded`, or `output_not_storable` for their data */
-  write(held: ChunkRef & { epoch: number }, outcomes: readonly ItemOutcome[], running: number): Promise<void>;
+  write(held: HeldChunk, outcomes: readonly ItemOutcome[], running: number): Promise<void>;
   /** Notes that this item runs alone now. @throws AppError `superseded` */
-  mark(held: ChunkRef & { epoch: number }, index: number): Promise<void>;
+  mark(held: HeldChunk, index: number): Promise<void>;
   /** Ends the attempt. @throws AppError `superseded` */
-  handBack(held: ChunkRef & { epoch: number }, done: boolean): Promise<{ succeeded: number; failed: number }>;
+  handBack(held: HeldChunk, done: boolean): Promise<{ succeeded: number; failed: number }>;
 }
 
 export function createChunkStore(db: Database): ChunkStore {
@@ -170,7 +142,7 @@ function rethrowDataError(error: unknown): never {
 }
 
 interface Write {
-  held: ChunkRef & { epoch: number };
+  held: HeldChunk;
   outcomes: readonly ItemOutcome[];
   running: number;
 }

@@ -1,9 +1,9 @@
 /** Jobs as the API sees them: created, filled, started, read, cancelled. Fulfils `JobStore` of src/api/batch/ports.ts. */
 import { AppError } from '../../domain/errors';
-import type { Job, JobOptions, Json } from '../../domain/batch/job';
+import type { Job, JobPage, JobRef, NewJob } from '../../domain/batch/job';
 import { chunkCount, chunkItems, windowSize } from '../../domain/batch/partition';
-import type { Reduce, Summary } from '../../domain/batch/reduce';
-import { isFinal, statusesBefore, type JobStatus } from '../../domain/batch/status';
+import type { Summary } from '../../domain/batch/reduce';
+import { isFinal, statusesBefore } from '../../domain/batch/status';
 import { decodeId } from '../../domain/ids';
 import { type EventAppender, jobEvent } from './job-events';
 import { JOB_COLUMNS, type JobRow, LIVE_COUNTS, toJob } from './job-row';
@@ -80,38 +80,15 @@ export const JOB_CANCEL = statement<JobRow>(
    where tenant_id = $1 and id = $2 and status = any($3) returning j.*, 0 as running`,
 );
 
-interface Ref {
-  tenantId: string;
-  jobId: string;
-}
-
-interface NewJob extends Omit<Ref, 'jobId'> {
-  id: string;
-  name: string | null;
-  handler: string;
-  params: Json;
-  reduce: Reduce | null;
-  options: JobOptions;
-  metadata: Record<string, string>;
-}
-
-interface Page {
-  tenantId: string;
-  status?: JobStatus | undefined;
-  handler?: string | undefined;
-  after?: string | undefined;
-  limit: number;
-}
-
 export interface JobStore {
   insert(job: NewJob): Promise<Job>;
-  find(ref: Ref): Promise<Job>;
-  list(page: Page): Promise<Job[]>;
-  summary(ref: Ref): Promise<Summary | null>;
-  openUpload(ref: Ref): Promise<number>;
-  finishUpload(upload: Ref & { upload: number; total: number }): Promise<Job>;
-  start(ref: Ref): Promise<Job>;
-  cancel(ref: Ref): Promise<Job>;
+  find(ref: JobRef): Promise<Job>;
+  list(page: JobPage): Promise<Job[]>;
+  summary(ref: JobRef): Promise<Summary | null>;
+  openUpload(ref: JobRef): Promise<number>;
+  finishUpload(upload: JobRef & { upload: number; total: number }): Promise<Job>;
+  start(ref: JobRef): Promise<Job>;
+  cancel(ref: JobRef): Promise<Job>;
 }
 
 /** @param db for `insert`, `finishUpload`, `start` and `cancel` a transaction: they write more than one row. */
@@ -128,7 +105,7 @@ export function createJobStore(db: Queryable, events: EventAppender): JobStore {
   };
 }
 
-function keyOf(ref: Ref): [string, string] {
+function keyOf(ref: JobRef): [string, string] {
   return [decodeId('tenant', ref.tenantId), decodeId('job', ref.jobId)];
 }
 
@@ -155,7 +132,7 @@ async function insertJob(db: Queryable, events: EventAppender, job: NewJob): Pro
   return toJob(row);
 }
 
-async function listJobs(db: Queryable, page: Page): Promise<Job[]> {
+async function listJobs(db: Queryable, page: JobPage): Promise<Job[]> {
   const values = [
     decodeId('tenant', page.tenantId),
     page.after === undefined ? null : decodeId('job', page.after),
@@ -171,21 +148,21 @@ async function listJobs(db: Queryable, page: Page): Promise<Job[]> {
 
 const NOT_OPEN = 'Items are taken until the job is started.';
 
-async function openUpload(db: Queryable, ref: Ref): Promise<number> {
+async function openUpload(db: Queryable, ref: JobRef): Promise<number> {
   const [row] = await db.run(JOB_OPEN_UPLOAD, keyOf(ref));
   if (row !== undefined) return row.upload;
   await one(db, JOB_FIND, keyOf(ref));
   throw new AppError('job_not_open', NOT_OPEN);
 }
 
-async function finishUpload(db: Queryable, upload: Ref & { upload: number; total: number }): Promise<Job> {
+async function finishUpload(db: Queryable, upload: JobRef & { upload: number; total: number }): Promise<Job> {
   const before = await one(db, JOB_LOCK, keyOf(upload));
   if (before.status !== 'created') throw new AppError('job_not_open', NOT_OPEN);
   if (before.upload !== 0) await db.run(ITEMS_DROP_UPLOAD, [before.id, before.upload]);
   return toJob(await one(db, JOB_SET_UPLOAD, [...keyOf(upload), upload.upload, upload.total]));
 }
 
-async function startJob(db: Queryable, events: EventAppender, ref: Ref): Promise<Job> {
+async function startJob(db: Queryable, events: EventAppender, ref: JobRef): Promise<Job> {
   const before = await one(db, JOB_LOCK, keyOf(ref));
   if (isFinal(before.status))
     throw new AppError('job_already_ended', 'The job has ended; retry derives a new one.');
@@ -198,7 +175,7 @@ async function startJob(db: Queryable, events: EventAppender, ref: Ref): Promise
   return toJob(row);
 }
 
-async function cancelJob(db: Queryable, events: EventAppender, ref: Ref): Promise<Job> {
+async function cancelJob(db: Queryable, events: EventAppender, ref: JobRef): Promise<Job> {
   const [unstarted] = await db.run(JOB_CANCEL_UNSTARTED, keyOf(ref));
   if (unstarted !== undefined) {
     await events.append([jobEvent('job.cancelled', unstarted)]);

@@ -1,6 +1,8 @@
 /** A job as the engine runs it: begun, looked at, brought to its end. Every change is by the one transition table. */
 import { decodeId, encodeId } from '../../domain/ids';
-import type { ItemError, JobOptions, Json } from '../../domain/batch/job';
+import type { ItemError } from '../../domain/batch/job';
+import type { JobRef } from '../../domain/batch/job';
+import type { Finished, RunJob } from '../../domain/batch/run';
 import {
   type DesiredState,
   finalStatus,
@@ -16,25 +18,6 @@ import { JOB_FIND } from './job-store';
 import type { JobRow } from './job-row';
 import { type Database, type Queryable, statement } from './statement';
 import { computeSummary } from './summary-store';
-
-export interface Ref {
-  tenantId: string;
-  jobId: string;
-}
-
-/** What a chunk or a plan needs of the job. */
-export interface RunJob {
-  status: JobStatus;
-  desired: DesiredState;
-  handler: string;
-  params: Json;
-  options: JobOptions;
-  reduce: Reduce | null;
-  upload: number;
-  total: number;
-  chunkItems: number;
-  windowChunks: number;
-}
 
 export const RUN_BEGIN = statement<JobRow>(
   'run.begin',
@@ -96,26 +79,19 @@ export const RUN_FINISH = statement<JobRow>(
 
 export const RUN_DROP_CHUNKS = statement('run.drop_chunks', `delete from chunks where job_id = $1`);
 
-export interface Finished {
-  status: JobStatus;
-  succeeded: number;
-  failed: number;
-  cancelled: number;
-}
-
 export interface RunStore {
   /** queued -> running. Undefined: no such job. */
-  begin(ref: Ref): Promise<RunJob | undefined>;
-  find(ref: Ref): Promise<RunJob | undefined>;
-  doneChunks(ref: Ref, chunks: number): Promise<{ firstOpen: number; succeeded: number; failed: number }>;
-  readDesired(ref: Ref): Promise<{ desired: DesiredState; status: JobStatus } | undefined>;
+  begin(ref: JobRef): Promise<RunJob | undefined>;
+  find(ref: JobRef): Promise<RunJob | undefined>;
+  doneChunks(ref: JobRef, chunks: number): Promise<{ firstOpen: number; succeeded: number; failed: number }>;
+  readDesired(ref: JobRef): Promise<{ desired: DesiredState; status: JobStatus } | undefined>;
   watch(jobIds: readonly string[]): Promise<{ jobId: string; status: JobStatus; desired: DesiredState }[]>;
   /** Fences all chunks off and fixes the outcome; the outcome of whoever came first stands. */
-  finalize(ref: Ref, outcome: Outcome): Promise<{ status: JobStatus; outcome: Outcome } | undefined>;
+  finalize(ref: JobRef, outcome: Outcome): Promise<{ status: JobStatus; outcome: Outcome } | undefined>;
   /** The aggregation as JSON text; only once nothing can be written any more. */
-  summarise(ref: Ref, reduce: Reduce): Promise<string | null>;
+  summarise(ref: JobRef, reduce: Reduce): Promise<string | null>;
   /** Writes the final state, its counts taken from the results themselves, and the event. */
-  finish(ref: Ref, end: { outcome: Outcome; summary: string | null }): Promise<Finished>;
+  finish(ref: JobRef, end: { outcome: Outcome; summary: string | null }): Promise<Finished>;
 }
 
 const ENDED_ERRORS: Partial<Record<JobStatus, ItemError>> = {
@@ -142,14 +118,14 @@ export function createRunStore(db: Database, eventsOf: (db: Queryable) => EventA
   };
 }
 
-function keyOf(ref: Ref): [string, string] {
+function keyOf(ref: JobRef): [string, string] {
   return [decodeId('tenant', ref.tenantId), decodeId('job', ref.jobId)];
 }
 
 async function begin(
   db: Database,
   eventsOf: (db: Queryable) => EventAppender,
-  ref: Ref,
+  ref: JobRef,
 ): Promise<RunJob | undefined> {
   await db.transaction(async (tx) => {
     const [started] = await tx.run(RUN_BEGIN, keyOf(ref));
@@ -176,7 +152,7 @@ function toRunJob(row: JobRow | undefined): RunJob | undefined {
 
 async function finalize(
   db: Database,
-  ref: Ref,
+  ref: JobRef,
   outcome: Outcome,
 ): Promise<{ status: JobStatus; outcome: Outcome } | undefined> {
   return db.transaction(async (tx) => {
@@ -190,7 +166,7 @@ async function finalize(
 interface Finish {
   db: Database;
   eventsOf: (db: Queryable) => EventAppender;
-  ref: Ref;
+  ref: JobRef;
   end: { outcome: Outcome; summary: string | null };
 }
 

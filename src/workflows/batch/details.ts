@@ -1,13 +1,14 @@
 /** What an operator reads in Temporal's UI. Markdown; costs no event. */
+import type { Finished } from '../../domain/batch/run';
 import type { ChunkLedger } from './ledger';
-import type { BatchPlan, FinishReturn } from './ports';
+import type { BatchPlan } from './ports';
 
 export interface Described {
   tenantId: string;
   jobId: string;
   plan: BatchPlan;
   ledger: ChunkLedger;
-  end?: FinishReturn;
+  end?: Finished;
 }
 
 export function describeRun({ tenantId, jobId, plan, ledger, end }: Described): string {

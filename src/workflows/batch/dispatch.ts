@@ -7,12 +7,13 @@ import {
   proxyActivities,
 } from '@temporalio/workflow';
 import { TASK_QUEUES } from '../../domain/batch/engine';
+import type { JobRef } from '../../domain/batch/job';
 import type { DesiredState, Outcome } from '../../domain/batch/status';
 import type { ChunkLedger } from './ledger';
-import type { BatchChunkActivities, BatchControlActivities, BatchPlan, JobRefArgument } from './ports';
+import type { BatchChunkActivities, BatchControlActivities, BatchPlan } from './ports';
 
 export interface Dispatch {
-  ref: JobRefArgument;
+  ref: JobRef;
   plan: BatchPlan;
   ledger: ChunkLedger;
   /** set by the signal, cleared when the row was looked at */

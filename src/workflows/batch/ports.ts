@@ -1,10 +1,7 @@
 /** The activities of a batch, as the workflow calls them. Arguments and answers are ids and counts. */
+import type { JobRef } from '../../domain/batch/job';
+import type { Finished } from '../../domain/batch/run';
 import type { DesiredState, JobStatus, Outcome } from '../../domain/batch/status';
-
-export interface JobRefArgument {
-  tenantId: string;
-  jobId: string;
-}
 
 /** What a run needs to know to drive the job; `status` tells how far an earlier run came. */
 export interface BatchPlan {
@@ -23,7 +20,7 @@ export interface BatchPlan {
   itemMaxMs: number;
 }
 
-export interface ChunkArgument extends JobRefArgument {
+export interface ChunkArgument extends JobRef {
   no: number;
 }
 
@@ -41,21 +38,14 @@ export interface ChunkReturn {
   failed: number;
 }
 
-export interface FinishReturn {
-  status: JobStatus;
-  succeeded: number;
-  failed: number;
-  cancelled: number;
-}
-
 /** On the `control` queue. */
 export interface BatchControlActivities {
   /** queued -> running; idempotent. Null: there is no such job (any more). */
-  batchBegin(ref: JobRefArgument): Promise<BatchPlan | null>;
+  batchBegin(ref: JobRef): Promise<BatchPlan | null>;
   /** The desired state, and a note in the row that it was seen; `ended`: the job is past running, or gone. */
-  batchReadDesired(ref: JobRefArgument): Promise<DesiredState | 'ended'>;
+  batchReadDesired(ref: JobRef): Promise<DesiredState | 'ended'>;
   /** Fences every chunk off, aggregates and writes the final state; idempotent. */
-  batchFinish(argument: JobRefArgument & { outcome: Outcome }): Promise<FinishReturn>;
+  batchFinish(argument: JobRef & { outcome: Outcome }): Promise<Finished>;
 }
 
 /** On the `batch` queue. */

@@ -1,0 +1,69 @@
+/** The words between the engine's activities and the rows: what an attempt holds, reads and comes to. Ids are public ids. */
+import type { JobOptions, JobRef, Json } from './job';
+import type { Reduce } from './reduce';
+import type { DesiredState, JobStatus } from './status';
+
+export interface ChunkRef extends JobRef {
+  no: number;
+}
+
+/** A chunk and the proof of an attempt's turn at it. */
+export type HeldChunk = ChunkRef & { epoch: number };
+
+/** What a chunk or a plan needs of its job. */
+export interface RunJob {
+  status: JobStatus;
+  desired: DesiredState;
+  handler: string;
+  params: Json;
+  options: JobOptions;
+  reduce: Reduce | null;
+  upload: number;
+  total: number;
+  chunkItems: number;
+  windowChunks: number;
+}
+
+/** What an attempt took, and what earlier attempts left. */
+export interface Hold {
+  epoch: number;
+  done: boolean;
+  succeeded: number;
+  failed: number;
+  /** consecutive attempts that ended without a word and without a written result */
+  lost_attempts: number;
+  /** the item that ran alone when the last attempt was lost */
+  marked_index: number | null;
+  marked_crashes: number;
+}
+
+export interface PendingItem {
+  index: number;
+  /** null: the index as text */
+  custom_id: string | null;
+  /** exact JSON text */
+  input: string;
+}
+
+export interface ItemRange {
+  upload: number;
+  /** the last index that was read; items after it */
+  after: number;
+  /** exclusive */
+  end: number;
+  limit: number;
+  bytesMax: number;
+}
+
+/** How a job ended; the counts add up to its total. */
+export interface Finished {
+  status: JobStatus;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+}
+
+/** Consecutive lost attempts after which the rest of a chunk runs one by one. */
+export const LOST_ATTEMPTS_MAX = 2;
+/** Crashes at which an item that ran alone is given up. */
+export const CRASHES_MAX = 2;
