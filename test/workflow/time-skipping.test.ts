@@ -1,5 +1,6 @@
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
+import { installQuietRuntime } from '../support/runtime';
 import { timeSkippingServerOptions } from '../support/time-skipping';
 import { sleeper } from './time-skipping/workflows';
 
@@ -9,6 +10,7 @@ describe('the time-skipping test server', () => {
   let environment: TestWorkflowEnvironment;
 
   beforeAll(async () => {
+    installQuietRuntime();
     environment = await TestWorkflowEnvironment.createTimeSkipping(await timeSkippingServerOptions());
   });
 

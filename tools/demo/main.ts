@@ -74,11 +74,7 @@ async function save(api: Api, { jobId, summary, folder }: Outcome) {
   const summaryFile = path.join(folder, `${jobId}-summary.json`);
   const results = await api.send('GET', `/v1/jobs/${jobId}/results`);
   if (results.body) {
-    // The global fetch and node:stream/web each declare the same stream.
-    await pipeline(
-      Readable.fromWeb(results.body as Parameters<typeof Readable.fromWeb>[0]),
-      createWriteStream(resultsFile),
-    );
+    await pipeline(Readable.fromWeb(results.body), createWriteStream(resultsFile));
   }
   writeFileSync(summaryFile, `${JSON.stringify(summary, null, 2)}\n`);
   return { resultsFile, summaryFile };

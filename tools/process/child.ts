@@ -56,6 +56,7 @@ export function launch(request: LaunchRequest, record: (identity: ProcessIdentit
 function asChild(request: LaunchRequest, child: ChildProcess, pid: number): Child {
   const exited = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
+      endGroup(pid);
       resolve(signal ?? `exit code ${code}`);
     });
   });
@@ -68,6 +69,15 @@ function asChild(request: LaunchRequest, child: ChildProcess, pid: number): Chil
     exited,
     hasExited: () => child.exitCode !== null || child.signalCode !== null,
   };
+}
+
+/** What a child started itself must not outlive it: it was killed, perhaps, before it could see to that. */
+function endGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // Usually nobody is left.
+  }
 }
 
 function neverStarted(request: LaunchRequest, child: ChildProcess): never {

@@ -54,6 +54,7 @@ export async function runCommand(
     };
     const timer = setTimeout(endGroup, options.timeoutMs);
     options.signal?.addEventListener('abort', endGroup);
+    if (options.signal?.aborted) endGroup();
     const finish = (ok: boolean, reason: string): void => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', endGroup);

@@ -27,6 +27,7 @@ export interface ClusterRequest {
   readonly owner: Owner | null;
   /** The password of the superuser `postgres`; taken at the cluster's birth. */
   readonly password: string;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The existing cluster's real folder below a data folder, or null. */
@@ -119,6 +120,7 @@ async function runInitdb(request: ClusterRequest, folder: string, passwordFile: 
   const { ok, output } = await runCommand(path.join(request.binaries, 'initdb'), args, {
     timeoutMs: initMs,
     owner: request.owner,
+    ...(request.signal && { signal: request.signal }),
     env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', TZ: 'UTC' },
   });
   if (!ok) throw new StartFailure(`PostgreSQL's initdb failed:\n${output}`);

@@ -21,6 +21,8 @@ export interface PostgresOptions {
   readonly logFile: string;
   /** Settings beside the defaults, such as `{ fsync: 'off' }` for tests. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Gives the preparation up. */
+  readonly signal?: AbortSignal;
 }
 
 const readyMs = 60_000;
@@ -49,6 +51,7 @@ export async function createPostgres(options: PostgresOptions): Promise<Server> 
     binaries,
     owner,
     password: options.password,
+    signal: options.signal,
   };
   const cluster = await ensureCluster(request);
   await clearLeftover(cluster, postgresStop);

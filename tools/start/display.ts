@@ -13,13 +13,19 @@ export interface Step {
 /** One step, or several that run at the same time under a common title. */
 export type Stage = Step | { readonly title: string; readonly together: readonly Step[] };
 
+/** What the steps of a start have in common. */
+export interface Attempt {
+  /** Aborted by the first failure, and by whoever gives the start up. */
+  readonly givenUp: AbortController;
+  /** Every step begun; those beside a failed one are still under way when `showStages` rejects. */
+  readonly begun: Promise<void>[];
+}
+
 /** Runs stages in order and shows each with state and time; rejects with the first failure. */
-export async function showStages(stages: readonly Stage[], givenUp: AbortSignal): Promise<void> {
+export async function showStages(stages: readonly Stage[], attempt: Attempt): Promise<void> {
   const failures: unknown[] = [];
-  // The first failure is told below the display, once; the others are its consequences.
-  const toTask = taskMaker((error) => {
+  const toTask = taskMaker(attempt, (error) => {
     failures.push(error);
-    return failures.length > 1 || givenUp.aborted ? 'given up' : 'see below';
   });
   const list = new Listr(stages.map(toTask), {
     renderer: 'default',
@@ -40,16 +46,21 @@ export async function showStages(stages: readonly Stage[], givenUp: AbortSignal)
 
 type Task = ListrTask<unknown>;
 
-/** `onFailure` answers what the failed step's line says. */
-function taskMaker(onFailure: (error: unknown) => string): (stage: Stage) => Task {
+function taskMaker({ givenUp, begun }: Attempt, onFailure: (error: unknown) => void): (stage: Stage) => Task {
   const stepTask = ({ title, when, run }: Step): Task => ({
     title,
     ...(when && { enabled: when }),
     task: async (_context, task) => {
+      const step = run(progressOf(task));
+      begun.push(step);
       try {
-        await run(progressOf(task));
+        await step;
       } catch (error) {
-        throw new Error(onFailure(error), { cause: error });
+        onFailure(error);
+        // The first failure is told below the display, once; others are its consequences.
+        const line = givenUp.signal.aborted ? 'given up' : 'see below';
+        givenUp.abort();
+        throw new Error(line, { cause: error });
       }
     },
   });

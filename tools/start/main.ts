@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { explain } from '../process/failure';
 import { keepLogsBounded } from '../process/log-file';
 import { removeDevJson } from './dev-json';
-import { say } from './display';
+import { type Attempt, say } from './display';
 import { findLeaders, watchLeaders } from './leaders';
 import { type Lock, takeLock } from './lock';
 import { type Running, bringUp } from './run';
@@ -43,10 +43,14 @@ async function runUnderLock(settings: Settings, lock: Lock, stop: StopRequest): 
     onReplaced: () => running?.refreshDevJson(),
   });
   const stopBounding = keepLogsBounded(() => supervisor.logFiles());
-  const bringingUp = bringUp({ settings, state, lock, supervisor, signal: stop.requested });
+  const attempt: Attempt = { givenUp: new AbortController(), begun: [] };
+  stop.requested.addEventListener('abort', () => {
+    attempt.givenUp.abort();
+  });
   let failure: unknown = null;
   try {
-    running = await Promise.race([bringingUp, whenAborted(stop.requested)]);
+    const context = { settings, state, lock, supervisor, attempt };
+    running = await Promise.race([bringUp(context), whenAborted(stop.requested)]);
     if (running) {
       welcome(running);
       await whenAborted(stop.requested);
@@ -59,8 +63,8 @@ async function runUnderLock(settings: Settings, lock: Lock, stop: StopRequest): 
   lock.setStopping();
   stopBounding();
   await supervisor.stopAll(stop.hurry);
-  // A start that was given up ends by itself once its servers are gone; only then is the data folder free.
-  await Promise.race([bringingUp.catch(() => undefined), delay(givenUpMs)]);
+  // Steps of a start that was given up end once their servers are gone; only then is the data folder free.
+  await Promise.race([Promise.allSettled(attempt.begun), delay(givenUpMs)]);
   removeDevJson(settings.dataFolder);
   state.remove();
   lock.release();

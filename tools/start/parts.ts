@@ -45,6 +45,7 @@ export async function bringUpPostgres(context: PartContext, onProgress: Progress
     port: context.ports.of.postgres,
     password: secrets.postgresPassword,
     logFile: logFile(settings, 'postgres'),
+    signal: context.signal,
   };
   await supervisor.start('postgres', await createPostgres(options));
   await ensureDatabase(postgresUrl(options, 'postgres'), database);

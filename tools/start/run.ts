@@ -1,7 +1,7 @@
 import type { ProcessIdentity } from '../process/identity';
 import { type Addresses, reachable } from './addresses';
 import { type DevFacts, writeDevJson } from './dev-json';
-import { type Stage, say, showStages } from './display';
+import { type Attempt, type Stage, say, showStages } from './display';
 import { endLeftovers, livingLeftovers } from './leftovers';
 import type { Lock } from './lock';
 import { type PartContext, bringUpPostgres, bringUpRedis, bringUpTemporal } from './parts';
@@ -18,8 +18,7 @@ export interface RunContext {
   readonly state: StateFile;
   readonly lock: Lock;
   readonly supervisor: Supervisor;
-  /** Aborted when the start is given up. */
-  readonly signal: AbortSignal;
+  readonly attempt: Attempt;
 }
 
 export interface Running {
@@ -32,13 +31,14 @@ export interface Running {
 
 /** Brings everything up, with a display, and resolves when it serves. */
 export async function bringUp(context: RunContext): Promise<Running> {
-  const { settings, signal } = context;
+  const { settings, attempt } = context;
+  const { signal } = attempt.givenUp;
   const secrets = openSecrets(settings.dataFolder);
-  await showStages([leftoverStage(context.state)], signal);
+  await showStages([leftoverStage(context.state)], attempt);
   const ports = await choosePorts(settings);
   const part: PartContext = { settings, ports, secrets, supervisor: context.supervisor, signal };
   const found: Partial<Found> = {};
-  await showStages([serverStage(part, found)], signal);
+  await showStages([serverStage(part, found)], attempt);
   signal.throwIfAborted();
   const addresses = completeAddresses(part, found as Found);
   const place: ProductPlace = { settings, addresses, secretKeys: secrets.secretKeys, signal };
@@ -56,7 +56,7 @@ export async function bringUp(context: RunContext): Promise<Running> {
     },
     productStage(context, place),
   ];
-  await showStages(stages, signal);
+  await showStages(stages, attempt);
   const refreshDevJson = (): void => {
     writeDevJson(settings.dataFolder, devFacts(context, addresses, secrets.adminKeyOf(database)));
   };

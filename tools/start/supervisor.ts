@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Child } from '../process/child';
+import { identify } from '../process/identity';
 import { stopChild } from '../process/stop';
 import { type Server, startServer } from '../servers/server';
 import type { Role } from './roles';
@@ -105,6 +106,9 @@ function createKeeper(
     const child = await startServer(observed, (identity) => {
       state.record(part.role, identity);
     });
+    // A wrapper on PATH is another program by now than when it was launched.
+    const settled = identify(child.pid);
+    if (settled) state.record(part.role, settled);
     part.startedAt = performance.now();
     void child.exited.then((how) => {
       if (!stopping.aborted) part.starting = restart(part, how);

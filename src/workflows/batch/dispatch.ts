@@ -54,6 +54,7 @@ async function dispatchUntilEnd(run: Dispatch, scope: CancellationScope): Promis
     if (long && ledger.inFlight === 0) return undefined;
     if (desired === 'running' && !long) {
       for (let no = ledger.next(); no !== undefined; no = ledger.next()) begin(no);
+      run.show();
     }
     const before = ledger.settled;
     await condition(() => heard.woken || ledger.settled !== before);

@@ -29,15 +29,17 @@ describe('the identity of a process', () => {
   });
 
   it('is none for a process that has ended but is not reaped yet', async () => {
-    // The shell's child ends at once; the shell, replaced by sleep, never asks for it.
-    const parent = spawn('sh', ['-c', 'sh -c exit & echo $!; exec sleep 60'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    // The shell's child ends when it is told to, after the shell has become `sleep`, which never asks for it.
+    const script = 'exec 3<&0; sh -c "read line <&3" & echo $!; exec sleep 60';
+    const parent = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
     const pid = await new Promise<number>((resolve) => {
       parent.stdout.once('data', (chunk: Buffer) => {
         resolve(Number(chunk.toString()));
       });
     });
+    while (identify(parent.pid ?? 0)?.program !== 'sleep') await new Promise(setImmediate);
+    expect(identify(pid)).not.toBeNull();
+    parent.stdin.end('\n');
     while (identify(pid)) await new Promise(setImmediate);
     expect(() => process.kill(pid, 0)).not.toThrow();
     parent.kill('SIGKILL');

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { launch } from '../../../tools/process/child';
@@ -55,10 +55,34 @@ describe('the supervisor', () => {
     };
   }
 
-  it('records a child before anybody can see it', async () => {
-    await supervisor.start('worker', server('exec sleep 60'));
-    const recorded = openStateFile(folder).leftovers.get('worker');
-    expect(recorded).toEqual(identify(supervisor.pidOf('worker') ?? 0));
+  it('records a child before it is ready, so that a kill in between leaves no unknown orphan', async () => {
+    let recordedWhileStarting: unknown;
+    const watched = server('sleep 60; true', () => {
+      recordedWhileStarting = openStateFile(folder).leftovers.get('worker');
+      return true;
+    });
+    await supervisor.start('worker', watched);
+    expect(recordedWhileStarting).toEqual(identify(supervisor.pidOf('worker') ?? 0));
+  });
+
+  it('records what a wrapper has become, or the next run would not know it again', async () => {
+    const program = (): string | undefined => identify(supervisor.pidOf('worker') ?? 0)?.program;
+    const wrapper = {
+      ...server('exec sleep 60'),
+      ready: async () => void (await becomesTrue(5_000, () => program() === 'sleep')),
+    };
+    await supervisor.start('worker', wrapper);
+    expect(openStateFile(folder).leftovers.get('worker')?.program).toBe('sleep');
+  });
+
+  it('lets nothing that a child started outlive it', async () => {
+    const file = path.join(folder, 'grandchild');
+    await supervisor.start('worker', server(`sleep 60 & echo $! > ${file}; wait`));
+    expect(await becomesTrue(5_000, () => readFileSync(file, 'utf8').endsWith('\n'))).toBe(true);
+    const grandchild = Number(readFileSync(file, 'utf8'));
+    expect(identify(grandchild)).not.toBeNull();
+    process.kill(supervisor.pidOf('worker') ?? 0, 'SIGKILL');
+    expect(await becomesTrue(5_000, () => identify(grandchild) === null)).toBe(true);
   });
 
   it('puts another in place of a child that dies', async () => {
