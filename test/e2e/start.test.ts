@@ -5,6 +5,7 @@ import path from 'node:path';
 import { type ProcessIdentity, identify, isAlive } from '../../tools/process/identity';
 import { removeDataFolder } from '../../tools/servers/postgres-cluster';
 import type { DevFacts } from '../../tools/start/dev-json';
+import type { JobBody } from '../support/job-client';
 import {
   type Launched,
   devFacts,
@@ -15,7 +16,9 @@ import {
   listenersOf,
   recordedChildren,
 } from '../support/start';
+import { until } from '../support/wait';
 
+const env = { MILLRACE_HANDLERS_DIR: path.join(__dirname, '../support/handlers') };
 const roles = ['api', 'postgres', 'redis', 'temporal', 'worker'];
 
 /** One data folder through its life, each part beginning where the one before ended: a start takes seconds. */
@@ -30,7 +33,7 @@ describe('npm start, over the life of a data folder', () => {
     dataFolder = mkdtempSync(path.join(os.tmpdir(), 'millrace-start-'));
     bystander = spawn('sleep', ['600']);
     leaveStaleRecords();
-    first = launchMillrace({ dataFolder });
+    first = launchMillrace({ dataFolder, env });
     facts = await first.ready();
     children = recordedChildren(dataFolder);
   });
@@ -40,6 +43,16 @@ describe('npm start, over the life of a data folder', () => {
     killRecorded(dataFolder);
     removeDataFolder(dataFolder);
   });
+
+  async function api<T>(method: string, route: string, body?: object): Promise<T> {
+    const response = await fetch(facts.api_url + route, {
+      method,
+      headers: { authorization: `Bearer ${facts.admin_key}`, 'content-type': 'application/json' },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
 
   /** As a run leaves them that was killed, and whose pids other programs have got since. */
   function leaveStaleRecords(): void {
@@ -81,7 +94,7 @@ describe('npm start, over the life of a data folder', () => {
   });
 
   it('refuses a second start with the same data folder, naming the pid and the address of the first', async () => {
-    const second = launchMillrace({ dataFolder });
+    const second = launchMillrace({ dataFolder, env });
     expect(await second.ended).toBe(1);
     expect(second.output()).toContain(`pid ${first.process.pid}`);
     expect(second.output()).toContain(facts.api_url);
@@ -102,7 +115,7 @@ describe('npm start, over the life of a data folder', () => {
     first.process.kill('SIGKILL');
     await first.ended;
     expect(orphans.filter(isAlive)).toHaveLength(roles.length);
-    first = launchMillrace({ dataFolder });
+    first = launchMillrace({ dataFolder, env });
     const again = await first.ready();
     expect(orphans.filter(isAlive)).toEqual([]);
     expect(again.admin_key).toBe(facts.admin_key);
@@ -110,16 +123,22 @@ describe('npm start, over the life of a data folder', () => {
     facts = again;
   });
 
-  it('starts again after kill -9 of everything', async () => {
+  it('starts again after kill -9 of everything, and the job that was running goes on to its end', async () => {
+    const items = Array.from({ length: 2_000 }, (_, n) => ({ n, ms: 100 }));
+    const { id } = await api<JobBody>('POST', '/v1/jobs', { handler: 'tick', items });
+    const job = (): Promise<JobBody> => api('GET', `/v1/jobs/${id}`);
+    await until('results', async () => (await job()).counts.succeeded > 100);
     first.process.kill('SIGKILL');
     killRecorded(dataFolder);
     await first.ended;
-    first = launchMillrace({ dataFolder });
+    first = launchMillrace({ dataFolder, env });
     facts = await first.ready();
-    const me = await fetch(`${facts.api_url}/v1/me`, {
-      headers: { authorization: `Bearer ${facts.admin_key}` },
+    expect((await job()).status).toBe('running');
+    const ended = await until('the end', async () => {
+      const now = await job();
+      return now.status === 'completed' && now;
     });
-    expect(me.status).toBe(200);
+    expect(ended.counts).toMatchObject({ total: 2_000, succeeded: 2_000 });
   });
 
   it('leaves no child and no listener after SIGINT, and ends with 0', async () => {
