@@ -158,7 +158,8 @@ const hygiene = [
   },
   {
     name: 'tools-outside',
-    comment: 'the launcher starts the product as processes; only what writes docs from the sources reads them',
+    comment:
+      'the launcher starts the product as processes; only what writes docs from the sources reads them',
     severity: 'error',
     from: { path: '^tools/', pathNot: '^tools/generate' },
     to: { path: '^(src|test|bench)/' },

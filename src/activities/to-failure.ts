@@ -1,5 +1,5 @@
 /** The one place where an error of ours becomes a failure of Temporal's: by an explicit type, never by class. */
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { ERROR_CATALOG, isAppError } from '../domain/errors';
 
 /** @returns an ApplicationFailure whose `type` is the catalogue's code; what is not ours passes through. */
@@ -21,6 +21,8 @@ export function toRetryableFailure(error: unknown, delayMs: number): unknown {
     message: error.detail,
     nonRetryable: false,
     nextRetryDelay: delayMs,
+    // To wait for a turn is no fault: it stays out of the warnings.
+    ...(error.code === 'not_its_turn' && { category: ApplicationFailureCategory.BENIGN }),
     cause: error,
   });
 }

@@ -9,7 +9,7 @@ import {
 import { z } from 'zod';
 import { ERROR_CATALOG, type ErrorCode } from '../domain/errors';
 import { PROBLEM_MEDIA_TYPE } from './problem';
-import type { ResponseSpec, Route } from './route';
+import { type ResponseSpec, type Route, takesJson } from './route';
 import { problemSchema } from './schema';
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
@@ -161,8 +161,8 @@ export function errorsOf(route: Route): ErrorCode[] {
     if (scopes.length > 0) codes.push('missing_scope');
   }
   if (route.params !== undefined) codes.push('not_found');
-  if (route.body !== undefined) codes.push('malformed_json', 'body_too_large', 'request_too_slow');
-  if (route.body !== undefined || route.rawBody !== undefined) codes.push('unsupported_media_type');
+  if (takesJson(route)) codes.push('malformed_json', 'body_too_large', 'request_too_slow');
+  if (takesJson(route) || route.rawBody !== undefined) codes.push('unsupported_media_type');
   if (route.idempotent === true) codes.push('idempotency_in_progress', 'idempotency_mismatch');
   return [...new Set([...codes, ...(route.errors ?? [])])];
 }

@@ -121,3 +121,11 @@ export function defineRoute<
   // The request is validated by the very schemas that typed the handler, so forgetting the types here is sound.
   return spec;
 }
+
+const METHODS_WITH_BODY: readonly Method[] = ['post', 'put', 'patch'];
+
+/** Whether a body is read as JSON: also where none is declared, since an unknown one must be refused and not ignored. */
+export function takesJson(route: Route): boolean {
+  if (route.rawBody !== undefined) return false;
+  return route.body !== undefined || METHODS_WITH_BODY.includes(route.method);
+}

@@ -7,7 +7,7 @@ import { createIsolation } from '../activities/batch/isolation';
 import { createProcessChunk } from '../activities/batch/process-chunk';
 import { foretell, type Progress } from '../domain/batch/progress';
 import { systemClock } from '../platform/clock';
-import type { ServerConfig } from '../platform/config';
+import type { ServerConfig, WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
 import { createChunkStore } from '../platform/postgres/chunk-store';
 import { createEventStore } from '../platform/postgres/event-store';
@@ -20,10 +20,12 @@ import type { Queryable } from '../platform/postgres/statement';
 import { createStores } from '../platform/postgres/stores';
 import { createSweepStore } from '../platform/postgres/sweep-store';
 import { createProgressPublisher, type ProgressPublisher } from '../platform/redis/progress-publisher';
+import { compiledScript } from '../platform/sandbox/script';
 import { startLoop } from '../workers/loop';
 import { maintain } from '../workers/maintenance';
 import { startRelay } from '../workers/relay';
 import { sweep } from '../workers/sweep';
+import { startWatchdog } from '../workers/watchdog';
 import { createWorkers, type Workers } from '../workers/worker';
 import { type Common, openCommon, openHandlers, type Setting } from './parts';
 
@@ -40,8 +42,9 @@ const MAINTENANCE_MS = 3_600_000;
 const TEMPORAL_RETRY_MS = 1_000;
 
 /** Runs jobs. Resolves when the workers poll; `ended` rejects when one of them breaks. */
-export async function composeWorker(setting: Setting<ServerConfig>): Promise<{ ended: Promise<void> }> {
+export async function composeWorker(setting: Setting<WorkerConfig>): Promise<{ ended: Promise<void> }> {
   const { config, log, lifecycle } = setting;
+  openWatchdog(setting);
   installRuntime(log);
   const common = openCommon(setting);
   const progress = openRealtime(setting, common);
@@ -59,6 +62,16 @@ export async function composeWorker(setting: Setting<ServerConfig>): Promise<{ e
     shutdownGraceMs: config.shutdownGraceMs,
   });
   return { ended: runUntilClosed({ setting, workers, handBack }) };
+}
+
+/** First of all, so that it is closed last and also watches how handlers are loaded and work is ended. */
+function openWatchdog({ config, log, lifecycle }: Setting<WorkerConfig>): void {
+  const watchdog = startWatchdog({
+    limitMs: config.frozenLimitMs,
+    threadFile: compiledScript('watchdog-thread', path.join(__dirname, '../workers')),
+    onError: (err) => log.error({ err }, 'nobody watches over the event loop any more'),
+  });
+  lifecycle.onClose('watchdog', () => watchdog.stop());
 }
 
 function runUntilClosed({ setting, workers, handBack }: Running): Promise<void> {
@@ -172,14 +185,12 @@ function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database,
   const store = createSweepStore(database);
   const onError = (err: unknown): void => log.warn({ err }, 'housekeeping failed and is tried again');
   const sweeping = startLoop({
-    name: 'sweep',
     intervalMs: SWEEP_MS,
     step: () => sweep({ store, engine, clock: systemClock, log, recheckMs: RECHECK_MS }),
     onError,
   });
   lifecycle.onClose('sweep', () => sweeping.stop());
   const maintenance = startLoop({
-    name: 'maintenance',
     intervalMs: MAINTENANCE_MS,
     step: () =>
       maintain({

@@ -79,6 +79,11 @@ export const ERROR_CATALOG = {
   expired: { status: 422, title: 'The job did not end within its time', retryable: false },
   // inside the engine
   superseded: { status: 409, title: 'A newer attempt holds the fence', retryable: false },
+  not_its_turn: {
+    status: 503,
+    title: 'A suspect needs this worker, or has it, to itself',
+    retryable: true,
+  },
 } as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOG;

@@ -140,6 +140,12 @@ export const VARIABLES = {
     example: '2',
     roles: SERVERS,
   }),
+  MILLRACE_FROZEN_LIMIT_MS: variable(wholeNumber(0, 3_600_000).default(30_000), {
+    about:
+      'A worker whose event loop stands still for so long, as in a handler without end, ends itself; 0: never.',
+    example: '30000',
+    roles: ['worker'],
+  }),
   MILLRACE_SHUTDOWN_GRACE_MS: variable(wholeNumber(0, 600_000).default(10_000), {
     about: 'Time that work under way gets to finish after SIGTERM.',
     example: '10000',
@@ -177,6 +183,11 @@ export interface ServerConfig extends Config {
   readonly shutdownGraceMs: number;
 }
 
+export interface WorkerConfig extends ServerConfig {
+  /** 0: no limit */
+  readonly frozenLimitMs: number;
+}
+
 export interface ApiConfig extends ServerConfig {
   readonly host: string;
   readonly port: number;
@@ -185,7 +196,7 @@ export interface ApiConfig extends ServerConfig {
 
 export interface ConfigOf {
   api: ApiConfig;
-  worker: ServerConfig;
+  worker: WorkerConfig;
   migrate: MigrateConfig;
   admin: Config;
 }
@@ -235,7 +246,7 @@ function toConfig(values: Values, role: Role): Config {
     },
     shutdownGraceMs: values.MILLRACE_SHUTDOWN_GRACE_MS,
   };
-  if (role === 'worker') return server;
+  if (role === 'worker') return toWorkerConfig(server, values);
   const api: ApiConfig = {
     ...server,
     host: values.HOST,
@@ -243,6 +254,10 @@ function toConfig(values: Values, role: Role): Config {
     uploads: { bytesMax: values.MILLRACE_UPLOAD_BYTES_MAX, perTenant: values.MILLRACE_UPLOADS_PER_TENANT },
   };
   return api;
+}
+
+function toWorkerConfig(server: ServerConfig, values: Values): WorkerConfig {
+  return { ...server, frozenLimitMs: values.MILLRACE_FROZEN_LIMIT_MS };
 }
 
 function toMigrateConfig(config: Config, temporal: MigrateConfig['temporal']): MigrateConfig {

@@ -1,6 +1,5 @@
 /** A step that is repeated until it is told to stop: never twice at once, and a failure only waits for the next turn. */
 export interface LoopOptions {
-  name: string;
   intervalMs: number;
   step(): Promise<unknown>;
   onError(error: unknown): void;

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { createJob, jobEnded, resultLines, type JobBody } from '../support/job-client';
-import { type Product, type Role, startProduct } from '../support/product';
+import { type Product, startProduct } from '../support/product';
 import { until } from '../support/wait';
 
 const HANDLERS = path.join(__dirname, '../support/handlers');
@@ -91,25 +91,4 @@ describe('a batch survives what happens to its workers', () => {
     for (const index of finished) expect(runs.get(index)).toBe(1);
     await next.stop();
   });
-
-  test('an item that ends the process fails alone as handler_crashed; all others succeed', async () => {
-    let stopping = false;
-    let current: Role;
-    const supervise = async (): Promise<void> => {
-      while (!stopping) {
-        current = await product.startWorker();
-        await new Promise((resolve) => current.process.once('exit', resolve));
-      }
-    };
-    const supervised = supervise();
-    const items = Array.from({ length: 400 }, (_, n) => ({ n, crash: n === 137 }));
-    const { id } = await createJob(product, { handler: 'crash', items });
-    const job = await jobEnded(product, id, 240_000);
-    expect(job).toMatchObject({ status: 'completed_with_errors', counts: { succeeded: 399, failed: 1 } });
-    const failed = (await resultLines(product, id)).filter((line) => line.status === 'failed');
-    expect(failed).toMatchObject([{ index: 137, error: { code: 'handler_crashed' } }]);
-    stopping = true;
-    await current!.stop();
-    await supervised;
-  }, 300_000);
 });

@@ -1,7 +1,7 @@
 import { ResultWriter } from '../../src/activities/batch/result-writer';
 import type { ItemOutcome } from '../../src/domain/handler/contract';
 import { decodeId } from '../../src/domain/ids';
-import type { Hold } from '../../src/domain/batch/run';
+import { type ChunkRef, CLEAN_ITEMS_MIN, type Hold, LOST_ATTEMPTS_MAX } from '../../src/domain/batch/run';
 import { createChunkStore, type ChunkStore } from '../../src/platform/postgres/chunk-store';
 import { createEventStore } from '../../src/platform/postgres/event-store';
 import type { PostgresDatabase } from '../../src/platform/postgres/pool';
@@ -108,16 +108,84 @@ describe('chunk store', () => {
     expect(await take(other)).toMatchObject({ lost_attempts: 1 });
   });
 
-  test('a crash is laid to the item that was marked, and only while it is the same one', async () => {
+  const lostWhileRunning = async (ref: ChunkRef, index: number): Promise<void> => {
+    await chunks.mark({ ...ref, epoch: (await take(ref)).epoch }, index);
+  };
+
+  test('a crash is laid to the item that was marked by that very attempt, and counts while it is the same one', async () => {
     const ref = await runningJob();
-    let held = { ...ref, epoch: (await take(ref)).epoch };
-    await chunks.mark(held, 7);
-    expect(await take(ref)).toMatchObject({ marked_index: 7, marked_crashes: 1 });
-    held = { ...ref, epoch: (await take(ref)).epoch };
-    expect(await take(ref)).toMatchObject({ marked_index: 7, marked_crashes: 3 });
-    held = { ...ref, epoch: (await take(ref)).epoch };
+    await lostWhileRunning(ref, 7);
+    expect(await take(ref)).toMatchObject({ suspect_index: 7, suspect_crashes: 1 });
+    await lostWhileRunning(ref, 7);
+    expect(await take(ref)).toMatchObject({ suspect_index: 7, suspect_crashes: 2 });
+    await lostWhileRunning(ref, 8);
+    expect(await take(ref)).toMatchObject({ suspect_index: 8, suspect_crashes: 1 });
+  });
+
+  test('attempts that are lost while they wait for their turn, or between two items, make no suspect', async () => {
+    const ref = await runningJob();
+    await lostWhileRunning(ref, 7);
+    for (let n = 0; n < 3; n++) await take(ref);
+    const held = { ...ref, epoch: (await take(ref)).epoch };
     await chunks.mark(held, 8);
-    expect(await take(ref)).toMatchObject({ marked_index: 8, marked_crashes: 1 });
+    await chunks.write(held, [ok(8)], 0);
+    expect(await take(ref)).toMatchObject({ lost_attempts: 5, suspect_index: 7, suspect_crashes: 1 });
+  });
+
+  test('a mark stays while only the number of running items is written', async () => {
+    const ref = await runningJob();
+    const held = { ...ref, epoch: (await take(ref)).epoch };
+    await chunks.mark(held, 3);
+    await chunks.write(held, [], 1);
+    expect(await take(ref)).toMatchObject({ suspect_index: 3, suspect_crashes: 1 });
+  });
+
+  test('a suspect stays one when its chunk is handed back for want of a turn, and that is no lost attempt', async () => {
+    const ref = await runningJob();
+    await lostWhileRunning(ref, 7);
+    const hold = await take(ref);
+    await chunks.handBack({ ...ref, epoch: hold.epoch }, false);
+    expect(await take(ref)).toMatchObject({
+      lost_attempts: hold.lost_attempts,
+      suspect_index: 7,
+      suspect_crashes: 1,
+    });
+  });
+
+  test('with its suspect given up a chunk runs side by side again, and the next lost attempt isolates it', async () => {
+    const ref = await runningJob();
+    await lostWhileRunning(ref, 7);
+    await lostWhileRunning(ref, 7);
+    const held = { ...ref, epoch: (await take(ref)).epoch };
+    const error = { code: 'handler_crashed', message: 'x' };
+    await chunks.giveUpSuspect(held, { ...ok(7), status: 'failed', output: null, error });
+    expect(await results(ref.jobId)).toMatchObject([{ index: 7, status: 'failed', code: 'handler_crashed' }]);
+    await chunks.handBack(held, false);
+    expect(await take(ref)).toMatchObject({ lost_attempts: LOST_ATTEMPTS_MAX - 1, suspect_index: null });
+    expect(await take(ref)).toMatchObject({ lost_attempts: LOST_ATTEMPTS_MAX });
+  });
+
+  test('a chunk is trusted again after enough items in a row, however many attempts they took', async () => {
+    const ref = await runningJob(1_000);
+    for (let n = 0; n <= LOST_ATTEMPTS_MAX; n++) await take(ref);
+    let hold = await take(ref);
+    expect(hold).toMatchObject({ clean_items: 0 });
+    for (let index = 0; index < CLEAN_ITEMS_MIN; index++) {
+      expect(hold).toMatchObject({ lost_attempts: LOST_ATTEMPTS_MAX + 1, clean_items: index });
+      const held = { ...ref, epoch: hold.epoch };
+      await chunks.write(held, [ok(index)], 0);
+      await chunks.handBack(held, false);
+      hold = await take(ref);
+    }
+    expect(hold).toMatchObject({ lost_attempts: 0 });
+  });
+
+  test('items in a row are counted anew when an attempt is lost', async () => {
+    const ref = await runningJob();
+    for (let n = 0; n <= LOST_ATTEMPTS_MAX; n++) await take(ref);
+    const held = { ...ref, epoch: (await take(ref)).epoch };
+    await chunks.write(held, [ok(0), ok(1)], 0);
+    expect(await take(ref)).toMatchObject({ lost_attempts: LOST_ATTEMPTS_MAX + 2, clean_items: 0 });
   });
 
   test('only items without a result are read, bounded by rows and by bytes, and the first always comes', async () => {
@@ -130,9 +198,9 @@ describe('chunk store', () => {
     const held = { ...chunk, epoch: (await take(chunk)).epoch };
     await chunks.write(held, [ok(1), ok(3)], 0);
     const read = async (limit: number, bytesMax: number): Promise<number[]> =>
-      (await chunks.readPending(chunk, { upload: 1, after: -1, end: 10, limit, bytesMax })).map(
-        (item) => item.index,
-      );
+      (
+        await chunks.readPending(chunk, { upload: 1, after: -1, end: 10, limit, bytesMax, due: new Date(0) })
+      ).map((item) => item.index);
     expect(await read(3, 1e9)).toEqual([0, 2, 4]);
     expect(await read(100, 1e9)).toEqual([0, 2, 4, 5, 6, 7, 8, 9]);
     expect(await read(100, 2_500)).toEqual([0, 2, 4]);
@@ -193,7 +261,7 @@ describe('chunk store', () => {
     expect(first).toEqual({ status: 'cancelled', succeeded: 2, failed: 1, cancelled: 7 });
     expect(await runs.finish(ref, end)).toEqual(first);
     const events = await db.run<{ type: string }>(
-      { name: 'test.events', text: 'select type from events where subject = $1 order by created_at, type' },
+      { name: 'test.events', text: 'select type from events where subject = $1 order by seq' },
       [ref.jobId],
     );
     expect(events.map((e) => e.type)).toEqual(['job.created', 'job.queued', 'job.started', 'job.cancelled']);

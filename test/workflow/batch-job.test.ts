@@ -150,6 +150,16 @@ describe('batchJob', () => {
     },
   );
 
+  test('a chunk whose items wait is handed out again when they are due, and keeps no place in the window meanwhile', async () => {
+    fake.chunk = (no, turn) =>
+      no < 3 && turn === 1 ? { reason: 'deferred', succeeded: 90, failed: 0, dueInMs: 1_500 } : DONE;
+    await end(await start());
+    expect([...fake.handedOut].sort((a, b) => a - b)).toEqual([0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9]);
+    // All others went first.
+    expect(fake.handedOut.slice(-3).sort()).toEqual([0, 1, 2]);
+    expect(fake.outcomes).toEqual(['drained']);
+  });
+
   test('a paused job hands nothing out until it is woken, then goes on to the end', async () => {
     fake.desired = 'paused';
     fake.chunk = (_no, turn) => (fake.desired === 'paused' && turn === 1 ? back('paused') : DONE);

@@ -24,6 +24,8 @@ export function createTemporal(options: TemporalOptions): Server {
   return {
     name: 'Temporal',
     stop: { signal: 'SIGTERM', graceMs: 15_000 },
+    // It looks for free ports of its own, and gives up where another program is quicker.
+    retryMs: 15_000,
     launch: (record) =>
       launch(
         {

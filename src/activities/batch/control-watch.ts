@@ -20,6 +20,8 @@ export interface ControlWatchOptions {
 
 export function createControlWatch(options: ControlWatchOptions): ControlWatch {
   const listeners = new Map<string, Set<(control: Control) => void>>();
+  // One look at a time. `watch` must settle whatever happens to its connection (the pool bounds each query): a look that
+  // never ended would be the last.
   let looking = false;
   const look = async (): Promise<void> => {
     if (looking || listeners.size === 0) return;

@@ -1,13 +1,18 @@
 /** The short activities around the chunks: begin, look, finish. */
 import { Context } from '@temporalio/activity';
 import { chunkCount } from '../../domain/batch/partition';
-import { isFinal } from '../../domain/batch/status';
-import type { Reduce } from '../../domain/batch/reduce';
+import { isFinal, type JobStatus } from '../../domain/batch/status';
 import type { BatchControlActivities, BatchPlan } from '../../workflows/batch/ports';
 import { toFailure } from '../to-failure';
 import type { JobRef } from '../../domain/batch/job';
 import type { Finished, RunJob } from '../../domain/batch/run';
 import type { ActivityLog, ProgressPublisher, RunStore } from './ports';
+import { summarise } from './summarise';
+
+/** A workflow over a job in one of these has something to hand out, or will have. */
+const LIVE: readonly JobStatus[] = ['queued', 'running', 'paused', 'cancelling'];
+const NOTHING = { succeeded: 0, failed: 0, cancelled: 0 };
+const SHORT_WAIT_MS = 1_000;
 
 export interface ControlDeps {
   runs: RunStore;
@@ -46,7 +51,8 @@ async function beating<T>(deps: ControlDeps, work: () => Promise<T>): Promise<T>
 
 async function begin(deps: ControlDeps, ref: JobRef): Promise<BatchPlan | null> {
   const job = await deps.runs.begin(ref);
-  if (job === undefined) return null;
+  // Not sealed: whoever started this workflow was wrong, or the rows went back in time. The sweep starts it when it is due.
+  if (job === undefined || job.status === 'created') return null;
   deps.onCommitted();
   const done = await deps.runs.doneChunks(ref, chunkCount(job.total, job.chunkItems));
   return {
@@ -63,19 +69,19 @@ async function begin(deps: ControlDeps, ref: JobRef): Promise<BatchPlan | null> 
   };
 }
 
-/** All attempts of one item with the waits between them, as one bound. */
+/** All attempts of one item as one bound; longer waits between them are not spent in the chunk. */
 function itemMaxMs({ options }: RunJob): number {
-  const { max_attempts, max_interval_ms } = options.retry;
-  return max_attempts * options.item_timeout_ms + (max_attempts - 1) * max_interval_ms;
+  return options.retry.max_attempts * (options.item_timeout_ms + SHORT_WAIT_MS);
 }
 
 async function readDesired(
   deps: ControlDeps,
   ref: JobRef,
 ): ReturnType<BatchControlActivities['batchReadDesired']> {
+  // A job that is to run again is set running here: chunks are taken of a running one only.
+  await deps.runs.begin(ref);
   const row = await deps.runs.readDesired(ref);
-  if (row === undefined || row.status === 'finalizing' || isFinal(row.status)) return 'ended';
-  return row.desired;
+  return row === undefined || !LIVE.includes(row.status) ? 'ended' : row.desired;
 }
 
 type FinishArgument = Parameters<BatchControlActivities['batchFinish']>[0];
@@ -83,8 +89,8 @@ type FinishArgument = Parameters<BatchControlActivities['batchFinish']>[0];
 async function finish(deps: ControlDeps, { outcome, ...ref }: FinishArgument): Promise<Finished> {
   const fixed = await deps.runs.finalize(ref, outcome);
   const job = await deps.runs.find(ref);
-  if (fixed === undefined || job === undefined)
-    return { status: 'cancelled', succeeded: 0, failed: 0, cancelled: 0 };
+  if (fixed === undefined || job === undefined) return { status: 'cancelled', ...NOTHING };
+  if (fixed.status !== 'finalizing' && !isFinal(fixed.status)) return { status: fixed.status, ...NOTHING };
   const summary =
     isFinal(fixed.status) || job.reduce === null ? null : await summarise(deps, ref, job.reduce);
   // Subscribers see the last progress before the end.
@@ -93,21 +99,4 @@ async function finish(deps: ControlDeps, { outcome, ...ref }: FinishArgument): P
   deps.onCommitted();
   deps.log.info({ job_id: ref.jobId, tenant_id: ref.tenantId, ...end }, 'job ended');
   return end;
-}
-
-/** A reduce never fails a job: where its data can't be aggregated, the summary says so instead. */
-async function summarise(deps: ControlDeps, ref: JobRef, reduce: Reduce): Promise<string | null> {
-  try {
-    return await deps.runs.summarise(ref, reduce);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (!/^(22|54)/.test(code)) throw error;
-    deps.log.warn({ job_id: ref.jobId, code }, 'the results could not be aggregated');
-    return JSON.stringify({
-      groups: [],
-      skipped: {},
-      groups_omitted: 0,
-      error: 'The results could not be aggregated.',
-    });
-  }
 }

@@ -10,10 +10,15 @@ export interface ItemSourceOptions {
   chunks: Pick<ChunkStore, 'readPending'>;
   ref: ChunkRef;
   upload: number;
+  /** waiting items are read when they are due by then */
+  due: Date;
   /** half-open */
   range: { start: number; end: number };
-  /** awaited before each page and each item that follows a pause: bounds what waits to be written */
-  room(): Promise<void>;
+  /** whoever takes the outcomes: no item is handed out while it is full, which bounds what waits to be written */
+  writer: { readonly isFull: boolean; room(): Promise<void> };
+  /** false: hand out nothing more */
+  mayStart(): boolean;
+  onHandOut(index: number): void;
   /** awaited before an item is handed out */
   before?(index: number): Promise<void>;
 }
@@ -22,40 +27,43 @@ export interface ItemSource {
   items(): AsyncIterable<HandlerItem>;
   /** nothing is left to be read */
   exhausted(): boolean;
-  /** items so far; one that was handed out may still not have been begun */
-  handedOut(): number;
 }
 
 export function createItemSource(options: ItemSourceOptions): ItemSource {
   let exhausted = false;
-  let handedOut = 0;
   async function* items(): AsyncGenerator<HandlerItem> {
-    const { ref, upload, range } = options;
+    const { ref, upload, range, writer } = options;
     let after = range.start - 1;
-    for (;;) {
-      await options.room();
+    while (options.mayStart()) {
       const page = await options.chunks.readPending(ref, {
         upload,
         after,
         end: range.end,
         limit: PAGE_ITEMS,
         bytesMax: PAGE_BYTES,
+        due: options.due,
       });
-      for (const { index, custom_id, input } of page) {
+      for (const { index, custom_id, input, attempts } of page) {
+        // No promise per item: almost always there is room.
+        if (writer.isFull) await writer.room();
+        if (!options.mayStart()) return;
         await options.before?.(index);
         after = index;
-        handedOut++;
+        options.onHandOut(index);
         yield {
           index,
           customId: custom_id ?? String(index),
           inputText: input,
+          attempts,
           // Stable over attempts and workers, since execution is at least once.
           idempotencyKey: `${ref.jobId}:${index}`,
         };
       }
-      if (page.length === 0) break;
+      if (page.length === 0) {
+        exhausted = true;
+        return;
+      }
     }
-    exhausted = true;
   }
-  return { items, exhausted: () => exhausted, handedOut: () => handedOut };
+  return { items, exhausted: () => exhausted };
 }

@@ -1,6 +1,6 @@
 /** What the batch activities need of the house below. Ids are public ids. */
 import type { JobRef } from '../../domain/batch/job';
-import type { Reduce } from '../../domain/batch/reduce';
+import type { Reduce, Reduced } from '../../domain/batch/reduce';
 import type {
   ChunkRef,
   Finished,
@@ -16,7 +16,9 @@ import type { HandlerLog, ItemOutcome } from '../../domain/handler/contract';
 export interface ChunkStore {
   take(ref: ChunkRef): Promise<Hold | { status: JobStatus } | undefined>;
   readPending(ref: ChunkRef, range: ItemRange): Promise<PendingItem[]>;
+  nextDue(ref: ChunkRef, range: { start: number; end: number }): Promise<Date | null>;
   write(held: HeldChunk, outcomes: readonly ItemOutcome[], running: number): Promise<void>;
+  giveUpSuspect(held: HeldChunk, outcome: ItemOutcome): Promise<void>;
   mark(held: HeldChunk, index: number): Promise<void>;
   handBack(held: HeldChunk, done: boolean): Promise<{ succeeded: number; failed: number }>;
 }
@@ -28,8 +30,8 @@ export interface RunStore {
   readDesired(ref: JobRef): Promise<{ desired: DesiredState; status: JobStatus } | undefined>;
   watch(jobIds: readonly string[]): Promise<{ jobId: string; status: JobStatus; desired: DesiredState }[]>;
   finalize(ref: JobRef, outcome: Outcome): Promise<{ status: JobStatus; outcome: Outcome } | undefined>;
-  /** JSON text */
-  summarise(ref: JobRef, reduce: Reduce): Promise<string | null>;
+  /** @throws what is no fault of the aggregation, such as a database that is away */
+  summarise(ref: JobRef, reduce: Reduce): Promise<Reduced>;
   finish(ref: JobRef, end: { outcome: Outcome; summary: string | null }): Promise<Finished>;
 }
 

@@ -1,12 +1,13 @@
 /**
- * Gathers outcomes and writes them in sub-batches, one write at a time. A sub-batch that the database refuses for its data
+ * Gathers outcomes and writes them in sub-batches of bounded size, one write at a time. A sub-batch that the database refuses for its data
  * is halved until the bad row is found; that item fails as `output_not_storable`, all others are kept.
  */
 import { isAppError } from '../../domain/errors';
 import type { ItemOutcome } from '../../domain/handler/contract';
 
-const SUB_BATCH_ITEMS = 1_000;
-const SUB_BATCH_CHARS = 4 * 1_048_576;
+export const SUB_BATCH_ITEMS = 1_000;
+/** of outputs; a single one may be longer */
+export const SUB_BATCH_CHARS = 4 * 1_048_576;
 
 export interface ResultWriterOptions {
   write(outcomes: readonly ItemOutcome[], running: number): Promise<void>;
@@ -35,13 +36,18 @@ export class ResultWriter {
 
   add(outcome: ItemOutcome): void {
     this.#waiting.push(outcome);
-    this.#chars += outcome.output?.length ?? 0;
+    this.#chars += charsOf(outcome);
     this.#kick(false);
   }
 
-  /** Resolves when there is room: whoever feeds items waits here, so that memory is bounded. */
+  /** Whoever feeds items looks here before each, so that memory is bounded: by two sub-batches and what is in flight. */
+  get isFull(): boolean {
+    return this.#waiting.length >= 2 * SUB_BATCH_ITEMS || this.#chars >= 2 * SUB_BATCH_CHARS;
+  }
+
+  /** Resolves when there is room, or when there never will be. */
   async room(): Promise<void> {
-    while (this.#isFull() && this.#writing !== undefined) await this.#writing;
+    while (this.isFull && this.#writing !== undefined) await this.#writing;
   }
 
   /** Writes what waits. Failures have been told to `onError`. */
@@ -56,10 +62,6 @@ export class ResultWriter {
     clearInterval(this.#timer);
   }
 
-  #isFull(): boolean {
-    return this.#waiting.length >= 2 * SUB_BATCH_ITEMS || this.#chars >= 2 * SUB_BATCH_CHARS;
-  }
-
   #kick(now: boolean): void {
     if (this.#writing !== undefined || this.#failed) return;
     const enough = this.#waiting.length >= SUB_BATCH_ITEMS || this.#chars >= SUB_BATCH_CHARS;
@@ -67,14 +69,12 @@ export class ResultWriter {
     if (!enough && !due) return;
     this.#writing = this.#writeNext().finally(() => {
       this.#writing = undefined;
-      if (this.#waiting.length >= SUB_BATCH_ITEMS) this.#kick(true);
+      this.#kick(false);
     });
   }
 
   async #writeNext(): Promise<void> {
-    const batch = this.#waiting;
-    this.#waiting = [];
-    this.#chars = 0;
+    const batch = this.#next();
     try {
       await this.#writeHalving(batch);
       this.#options.onWritten();
@@ -82,6 +82,19 @@ export class ResultWriter {
       this.#failed = true;
       this.#options.onError(error);
     }
+  }
+
+  /** The oldest that waits, up to a sub-batch. */
+  #next(): ItemOutcome[] {
+    let [count, chars] = [0, 0];
+    for (const outcome of this.#waiting) {
+      const more = charsOf(outcome);
+      if (count > 0 && (count === SUB_BATCH_ITEMS || chars + more > SUB_BATCH_CHARS)) break;
+      count++;
+      chars += more;
+    }
+    this.#chars -= chars;
+    return this.#waiting.splice(0, count);
   }
 
   async #writeHalving(batch: readonly ItemOutcome[]): Promise<void> {
@@ -98,6 +111,10 @@ export class ResultWriter {
       await this.#writeHalving(batch.slice(middle));
     }
   }
+}
+
+function charsOf({ output }: ItemOutcome): number {
+  return output?.length ?? 0;
 }
 
 function unstorable(outcome: ItemOutcome, message: string): ItemOutcome {

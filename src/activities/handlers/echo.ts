@@ -1,6 +1,6 @@
 import type { Handler, HandlerItem, RunBatch } from '../../domain/handler/contract';
 import { describeHandler } from './define-handler';
-import { createItemSource } from './item-source';
+import { itemFeed } from './item-feed';
 import { checkOutput } from './output';
 import { toFailed } from './run-groups';
 
@@ -13,14 +13,14 @@ export function createEcho(): Handler {
     ...describeHandler({ name: 'echo', description: 'Answers each item with its input, untouched.' }),
     validateParams: async () => {},
     async runItems(items, batch) {
-      const source = createItemSource(items, batch);
+      const feed = itemFeed(items, batch);
       const size = batch.oneByOne ? 1 : GROUP;
       try {
-        for (let group = await source.take(size); group.length > 0; group = await source.take(size)) {
+        for (let group = await feed.take(size); group.length > 0; group = await feed.take(size)) {
           for (const item of group) echo(item, batch);
         }
       } finally {
-        await source.close();
+        await feed.close();
       }
     },
   };

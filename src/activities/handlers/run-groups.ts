@@ -12,7 +12,7 @@ import { mayTryAgain, retryDelayMs } from '../../domain/handler/retry';
 import { attempt, wait } from './attempt';
 import { type AnyDefinition, type Answer, BATCH_SIZE, type Item, type ManyContext } from './definition';
 import { failure, type Failure, toFailure } from './failure';
-import { createItemSource } from './item-source';
+import { itemFeed } from './item-feed';
 import { toOutput } from './output';
 
 export interface Run {
@@ -22,8 +22,13 @@ export interface Run {
   params: unknown;
 }
 
+/** A longer wait would keep a lane, and at last a slot, from other items. */
+const WAIT_IN_LANE_MAX_MS = 1_000;
+
 interface Pending {
   item: HandlerItem;
+  /** made so far */
+  attempts: number;
   parsed: Item<unknown>;
   startedAt: number;
 }
@@ -53,36 +58,52 @@ export async function runLanes(
   { batch, groupSize, lanes }: Lanes,
   work: (group: HandlerItem[]) => Promise<void>,
 ): Promise<void> {
-  const source = createItemSource(items, batch);
+  const feed = itemFeed(items, batch);
   const lane = async (): Promise<void> => {
-    for (let group = await source.take(groupSize); group.length > 0; group = await source.take(groupSize)) {
+    for (let group = await feed.take(groupSize); group.length > 0; group = await feed.take(groupSize)) {
       await work(group);
     }
   };
-  // All lanes end before an error of the source is passed on: no item is left running unseen.
+  // All lanes end before an error of the feed is passed on: no item is left running unseen.
   const ends = await Promise.allSettled(Array.from({ length: Math.max(1, lanes) }, lane));
-  await source.close();
+  await feed.close();
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) throw failed.reason;
 }
 
 async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> {
   let pending = await readInputs(group, run);
-  const { retry } = run.batch.options;
-  for (let attempts = 1; pending.length > 0; attempts++) {
-    const answers = await attemptGroup(pending, run, attempts);
+  while (pending.length > 0) {
+    const attempt = Math.max(...pending.map((one) => one.attempts)) + 1;
+    const answers = await attemptGroup(pending, run, attempt);
     if (answers === 'aborted') return;
     const again: Pending[] = [];
+    let delayMs = 0;
     for (const [i, answer] of answers.entries()) {
       const one = pending[i] as Pending;
-      const { outcome, retryable } = await toOutcome(one, { answer, attempts, run });
-      if (retryable && mayTryAgain(retry, attempts)) again.push(one);
-      else run.batch.onOutcome(outcome);
+      one.attempts++;
+      const { outcome, retryable } = await toOutcome(one, answer, run);
+      const next = retryable ? nextAttempt(one, run) : undefined;
+      if (next === undefined) run.batch.onOutcome(outcome);
+      else if (next.inLane) {
+        again.push(one);
+        delayMs = Math.max(delayMs, next.delayMs);
+      } else run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: next.delayMs });
     }
     pending = again;
-    const delayMs = retryDelayMs(retry, attempts, randomInt(1_001) / 1_000);
     if (pending.length > 0 && !(await wait(delayMs, run.batch.signal))) return;
   }
+}
+
+/** How long until the next attempt and where it is waited for, or undefined: there is none. */
+function nextAttempt(
+  { attempts }: Pending,
+  { batch }: Run,
+): { delayMs: number; inLane: boolean } | undefined {
+  const { retry } = batch.options;
+  if (!mayTryAgain(retry, attempts)) return undefined;
+  const delayMs = retryDelayMs(retry, attempts, randomInt(1_001) / 1_000);
+  return { delayMs, inLane: delayMs <= WAIT_IN_LANE_MAX_MS && batch.mayStart() };
 }
 
 /** Starts the items; those that the input schema refuses end here. */
@@ -93,7 +114,7 @@ async function readInputs(group: readonly HandlerItem[], { batch, definition }: 
     const startedAt = performance.now();
     const read = await readInput(item, definition);
     if ('failure' in read) batch.onOutcome(toFailed(item.index, read.failure, { attempts: 1, startedAt }));
-    else pending.push({ item, startedAt, parsed: toItem(item, read.input) });
+    else pending.push({ item, attempts: item.attempts ?? 0, startedAt, parsed: toItem(item, read.input) });
   }
   return pending;
 }
@@ -175,15 +196,10 @@ function toContext({ batch, params }: Run, signal: AbortSignal, attempts: number
   };
 }
 
-interface Answered {
-  answer: Answer<unknown> | Failure;
-  attempts: number;
-  run: Run;
-}
-
 async function toOutcome(
-  { item, startedAt }: Pending,
-  { answer, attempts, run }: Answered,
+  { item, attempts, startedAt }: Pending,
+  answer: Answer<unknown> | Failure,
+  run: Run,
 ): Promise<{ outcome: ItemOutcome; retryable: boolean }> {
   const output = await readAnswer(answer, run.definition);
   if (!output.ok) {

@@ -4,7 +4,6 @@ import { DEFAULT_OPTIONS, type JobOptions, type RetryPolicy } from '../../domain
 import { named } from '../schema';
 
 const HOUR_MS = 3_600_000;
-const DAY_SECONDS = 86_400;
 
 const retryInputSchema = z
   .strictObject({
@@ -19,26 +18,19 @@ const retryInputSchema = z
     error: 'must not be smaller than initial_interval_ms',
   });
 
-const toleranceSchema = z
-  .strictObject({
-    count: z.int().min(0).max(2_147_483_647).optional().describe('Failed items at most'),
-    percentage: z.number().min(0).max(100).optional().describe('Of the total'),
-  })
-  .refine((tolerance) => tolerance.count !== undefined || tolerance.percentage !== undefined, {
-    error: 'expected count or percentage',
-  });
+/** Refused rather than taken without a word: a job that seems to have a limit and has none does harm. */
+const notYet = (meaning: string) =>
+  z
+    .null({ error: 'not available yet; leave it out or send null' })
+    .optional()
+    .describe(`Not available yet, only null is taken. ${meaning}`);
 
 export const optionsInputSchema = named(
   'JobOptionsInput',
   z
     .strictObject({
       max_concurrency: z.int().min(1).max(100_000).nullish().describe('Items in flight over all workers'),
-      max_rps: z
-        .number()
-        .positive()
-        .max(1_000_000)
-        .nullish()
-        .describe('Items begun per second over all workers'),
+      max_rps: notYet('Items begun per second over all workers'),
       item_timeout_ms: z
         .int()
         .min(1)
@@ -46,14 +38,9 @@ export const optionsInputSchema = named(
         .optional()
         .describe('Per item and attempt; default 10,000'),
       retry: retryInputSchema.optional(),
-      tolerated_failure: toleranceSchema.nullish().describe('Past it the job stops and ends `failed`'),
+      tolerated_failure: notYet('Failed items past which the job stops and ends `failed`'),
       priority: z.int().min(1).max(5).optional().describe('1 first; default 3'),
-      expires_in_seconds: z
-        .int()
-        .min(1)
-        .max(365 * DAY_SECONDS)
-        .nullish()
-        .describe('From the start; a job that has not ended by then ends `expired`'),
+      expires_in_seconds: notYet('From the start; a job that has not ended by then ends `expired`'),
     })
     .transform(withDefaults),
 );

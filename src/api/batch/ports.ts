@@ -1,14 +1,14 @@
 /** What the job routes need of the house below; `compose.ts` hands in what fulfils it. Ids are public ids throughout. */
 import type { ItemRow, ItemStatus, NewItem, ResultRow } from '../../domain/batch/item';
 import type { Counts, Job, JobPage, JobRef, Json, NewJob, ResultStatus } from '../../domain/batch/job';
-import type { Summary } from '../../domain/batch/reduce';
+import type { JobSummary } from '../../domain/batch/reduce';
 
 /** Every method is by tenant; another tenant's job is `not_found`. Each change writes its event in the same transaction. */
 export interface JobStore {
   insert(job: NewJob): Promise<Job>;
   find(ref: JobRef): Promise<Job>;
   list(page: JobPage): Promise<Job[]>;
-  summary(ref: JobRef): Promise<Summary | null>;
+  summary(ref: JobRef): Promise<JobSummary>;
   /** Draws a number for an upload. @throws AppError `job_not_open` */
   openUpload(ref: JobRef): Promise<number>;
   /** Makes the upload the job's items, under the job's row lock; drops what an earlier one brought. @throws `job_not_open` */

@@ -7,7 +7,7 @@ import { defineRoute, type Route } from '../route';
 import { idParam } from '../schema';
 import { bodyTooLarge, decoderFor, parserFor, UPLOAD_MEDIA_TYPES, upToBytes } from './ingest/content';
 import type { ItemLimits } from './ingest/limits';
-import { closeAfterAnswer, type LingerLimits } from './ingest/linger';
+import { closeAfterAnswer, type LingerLimits } from '../linger';
 import { type Pace, requestBody } from './ingest/request-body';
 import type { UploadGate } from './ingest/upload-gate';
 import { utf8Blocks } from './ingest/utf8';

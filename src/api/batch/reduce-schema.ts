@@ -47,7 +47,14 @@ export const metricSchema = named(
     z.strictObject({
       op: z.literal('top'),
       path: pathSchema,
-      k: z.int().min(1).max(100).default(TOP_DEFAULT).describe('How many values'),
+      k: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(TOP_DEFAULT)
+        .describe(
+          'How many values; one longer than 1,000 characters of JSON is shown by its beginning and a hash',
+        ),
     }),
   ]),
 );

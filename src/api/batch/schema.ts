@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { customIdFault } from '../../domain/batch/custom-id';
 import { RESULT_STATUSES } from '../../domain/batch/job';
+import { GROUPS_MAX, KEY_CHARACTERS_MAX, SUMMARY_BYTES_MAX } from '../../domain/batch/reduce';
 import { JOB_STATUSES } from '../../domain/batch/status';
 import { unstorableReason } from '../../domain/batch/storable';
 import { idText, intQuery, named, pageQuery, timestampSchema } from '../schema';
@@ -160,14 +161,37 @@ export const resultLineSchema = named(
   }),
 );
 
+/** Also of `top`. */
+const LONG_VALUES =
+  `One longer than ${KEY_CHARACTERS_MAX.toLocaleString('en')} characters of JSON is shown as a text of its beginning, kind ` +
+  'and hash';
+
 export const summarySchema = named(
   'Summary',
   z.object({
     job_id: idText('job'),
     partial: z.boolean().describe('The job has not ended'),
-    groups: z.array(z.object({ key: z.unknown(), metrics: z.record(z.string(), z.unknown()) })),
+    groups: z
+      .array(
+        z.object({
+          key: z.unknown().describe(`The value at \`group_by\`, null where there is none. ${LONG_VALUES}`),
+          metrics: z
+            .record(z.string(), z.unknown())
+            .describe(
+              'By name. A `sum` beyond 131,072 digits, and what has no values to be computed from, is null',
+            ),
+        }),
+      )
+      .describe(`By key; the ${GROUPS_MAX.toLocaleString('en')} largest`),
     skipped: z.record(z.string(), z.int()).describe('By metric: values missing or not numeric'),
     groups_omitted: z.int().describe('Groups beyond the limit, the smallest ones'),
+    error: z
+      .string()
+      .optional()
+      .describe(
+        'Why there are no groups: the results hold what cannot be aggregated, the summary would be larger than ' +
+          `${SUMMARY_BYTES_MAX / 1_048_576} MB, or the database had not enough time, memory or disk. The job ends all the same`,
+      ),
   }),
 );
 

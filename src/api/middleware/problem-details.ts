@@ -1,6 +1,6 @@
 /** Whatever is thrown below becomes a problem; what nobody foresaw goes to the log whole and to the client not at all. */
 import { isAppError } from '../../domain/errors';
-import { closeAfterAnswer } from '../batch/ingest/linger';
+import { closeAfterAnswer } from '../linger';
 import { toProblem } from '../problem';
 import type { ApiContext, ApiMiddleware } from '../state';
 

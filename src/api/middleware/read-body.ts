@@ -4,7 +4,7 @@ import { type ParseError, parse as parseTolerantly, printParseErrorCode } from '
 import { unstorableReason } from '../../domain/batch/storable';
 import { AppError } from '../../domain/errors';
 import { isDeeperThan, JSON_DEPTH_MAX } from '../../domain/json-text';
-import type { Route } from '../route';
+import { type Route, takesJson } from '../route';
 import { type ApiContext, type ApiMiddleware, matchedRoute } from '../state';
 
 export const BODY_BYTES_MAX = 1024 * 1024;
@@ -17,12 +17,6 @@ export function readBody(): ApiMiddleware {
     else if (takesJson(route)) await readJson(ctx, route);
     await next();
   };
-}
-
-function takesJson(route: Route): boolean {
-  return (
-    route.body !== undefined || route.method === 'post' || route.method === 'put' || route.method === 'patch'
-  );
 }
 
 async function readJson(ctx: ApiContext, route: Route): Promise<void> {

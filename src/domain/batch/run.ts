@@ -32,9 +32,11 @@ export interface Hold {
   failed: number;
   /** consecutive attempts that ended without a word and without a written result */
   lost_attempts: number;
-  /** the item that ran alone when the last attempt was lost */
-  marked_index: number | null;
-  marked_crashes: number;
+  /** items that ended since an attempt was lost */
+  clean_items: number;
+  /** the last item that had a process to itself when that was lost, and how often in a row */
+  suspect_index: number | null;
+  suspect_crashes: number;
 }
 
 export interface PendingItem {
@@ -43,6 +45,8 @@ export interface PendingItem {
   custom_id: string | null;
   /** exact JSON text */
   input: string;
+  /** attempts made in earlier turns of the chunk */
+  attempts: number;
 }
 
 export interface ItemRange {
@@ -53,6 +57,8 @@ export interface ItemRange {
   end: number;
   limit: number;
   bytesMax: number;
+  /** items that wait for another attempt are read when they are due by then */
+  due: Date;
 }
 
 /** How a job ended; the counts add up to its total. */
@@ -65,5 +71,7 @@ export interface Finished {
 
 /** Consecutive lost attempts after which the rest of a chunk runs one by one. */
 export const LOST_ATTEMPTS_MAX = 2;
+/** Items that have to end well one by one until a chunk is trusted again. */
+export const CLEAN_ITEMS_MIN = 50;
 /** Crashes at which an item that ran alone is given up. */
 export const CRASHES_MAX = 2;

@@ -10,18 +10,25 @@ export interface HandlerItem {
   customId: string | null;
   /** exact JSON text */
   inputText: string;
+  /** attempts made before, in earlier turns of its chunk; not given: none */
+  attempts?: number | undefined;
   /** the same at each execution of this item: execution is at least once */
   idempotencyKey: string;
 }
 
 export interface ItemOutcome {
   index: number;
-  status: 'succeeded' | 'failed';
+  /** deferred: failed, and to be tried again after `delayMs`, by somebody else */
+  status: 'succeeded' | 'failed' | 'deferred';
   /** exact JSON text, storable, at most `OUTPUT_BYTES_MAX`; null where the item failed */
   output: string | null;
   error: ItemError | null;
   attempts: number;
   durationMs: number;
+  /** deferred only: the wait that the retry policy demands */
+  delayMs?: number;
+  /** deferred only: set by the engine, which knows the workflow's clock */
+  dueAt?: Date;
 }
 
 /** The part of a structured logger that handlers may use. */

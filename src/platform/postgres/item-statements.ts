@@ -10,14 +10,7 @@ export const SEEK_ITEMS = 20_000;
 
 const FINAL = `('completed', 'completed_with_errors', 'failed', 'cancelled', 'expired')`;
 
-const ITEM_COLUMNS = `
-  i.index, coalesce(i.custom_id, i.index::text) as custom_id, i.input::text as input,
-  coalesce(r.status, case when j.status in ${FINAL} then 'cancelled' else 'pending' end) as status`;
-
-const RESULT_COLUMNS = `
-  i.index, coalesce(i.custom_id, i.index::text) as custom_id, coalesce(r.status, 'cancelled') as status,
-  r.output::text as output, r.error::text as error, coalesce(r.attempts, 0) as attempts,
-  coalesce(r.duration_ms, 0) as duration_ms`;
+const ITEM_STATUS = `coalesce(r.status, case when j.status in ${FINAL} then 'cancelled' else 'pending' end) as status`;
 
 const ITEMS = `join items i on i.job_id = $1 and i.upload = j.upload`;
 const ITEMS_AND_RESULTS = `${ITEMS} left join results r on r.job_id = $1 and r.index = i.index`;
@@ -38,18 +31,36 @@ interface Walks<Row> {
   unattempted: Statement<Walked<Row>>;
 }
 
-function walks<Row>(name: string, columns: string, bytes: string): Walks<Row> {
+/** What a walk reads of each row, and what it fetches of those that stay in the page. */
+interface Read {
+  /** narrow, of `i` and `r` */
+  columns: string;
+  /** as `columns` has it */
+  bytes: string;
+  /** of the one row that is `page.upload`, `page.index` */
+  texts: string;
+  /** what of both is answered, besides index and custom_id */
+  shown: string;
+}
+
+/**
+ * Texts are fetched only once the page is cut: rows that carry them, up to 1 MB each, through the windows fill temporary
+ * files with what is then thrown away. `limit 1` keeps that a look-up per row, whatever the planner expects.
+ */
+function walks<Row>(name: string, { columns, bytes, texts, shown }: Read): Walks<Row> {
   const walk = (kind: string, tables: string, where: string): Statement<Walked<Row>> =>
     statement(
       `${name}.${kind}`,
-      `select * from (
+      `select page.index, custom_id, ${shown}, walked from (
          select *, count(*) over ()::int as walked,
-           sum(octet_length(${bytes})) over (order by index rows between unbounded preceding and 1 preceding) as before
+           sum(bytes) over (order by index rows between unbounded preceding and 1 preceding) as before
          from (
-           select ${columns} from jobs j ${tables}
+           select i.index, j.upload, coalesce(i.custom_id, i.index::text) as custom_id, ${columns}, ${bytes} as bytes
+           from jobs j ${tables}
            where j.id = $1 and j.tenant_id = $2 and ${where} limit $5
          ) found
-       ) page where coalesce(before, 0) < $6 order by index`,
+       ) page left join lateral (${texts} limit 1) texts on true
+       where coalesce(before, 0) < $6 order by page.index`,
     );
   const byItem = `i.index >= $3 and i.index < $4`;
   const byResult = `r.index >= $3 and r.index < $4`;
@@ -66,13 +77,26 @@ function walks<Row>(name: string, columns: string, bytes: string): Walks<Row> {
   };
 }
 
-export const ITEM_WALKS = walks<ItemRow>('item', ITEM_COLUMNS, 'input');
-export const RESULT_WALKS = walks<ResultRow>('result', RESULT_COLUMNS, 'output');
+export const ITEM_WALKS = walks<ItemRow>('item', {
+  columns: ITEM_STATUS,
+  bytes: 'i.bytes',
+  texts: `select input::text as input from items where job_id = $1 and upload = page.upload and index = page.index`,
+  shown: 'status, input',
+});
+
+export const RESULT_WALKS = walks<ResultRow>('result', {
+  columns: `coalesce(r.status, 'cancelled') as status, coalesce(r.attempts, 0) as attempts,
+    coalesce(r.duration_ms, 0) as duration_ms`,
+  bytes: 'coalesce(r.bytes, 0)',
+  texts: `select output::text as output, error::text as error from results where job_id = $1 and index = page.index`,
+  shown: 'status, output, error, attempts, duration_ms',
+});
 
 /** $3 the name; $4 the index that it reads as, or null */
 export const ITEM_BY_CUSTOM_ID = statement<ItemRow>(
   'item.by_custom_id',
-  `select ${ITEM_COLUMNS} from jobs j join lateral (
+  `select i.index, coalesce(i.custom_id, i.index::text) as custom_id, i.input::text as input, ${ITEM_STATUS}
+   from jobs j join lateral (
      select index, custom_id, input from items where job_id = $1 and upload = j.upload and custom_id = $3
      union all
      select index, custom_id, input from items where job_id = $1 and upload = j.upload and index = $4

@@ -1,15 +1,8 @@
 /** The lifecycle events of a job, written in the transaction of the change. */
 import { encodeId } from '../../domain/ids';
 import type { JobEventType } from '../../domain/realtime/event';
+import type { NewEvent } from './event-store';
 import { toJob, type JobRow } from './job-row';
-
-export interface NewEvent {
-  tenantId: string;
-  type: string;
-  subject: string;
-  /** exact JSON text */
-  data: string;
-}
 
 export interface EventAppender {
   append(events: readonly NewEvent[]): Promise<void>;

@@ -2,7 +2,7 @@
 import { AppError } from '../../domain/errors';
 import type { Job, JobPage, JobRef, NewJob } from '../../domain/batch/job';
 import { chunkCount, chunkItems, windowSize } from '../../domain/batch/partition';
-import type { Summary } from '../../domain/batch/reduce';
+import type { JobSummary } from '../../domain/batch/reduce';
 import { isFinal, statusesBefore } from '../../domain/batch/status';
 import { decodeId } from '../../domain/ids';
 import { type EventAppender, jobEvent } from './job-events';
@@ -74,17 +74,17 @@ export const JOB_CANCEL_UNSTARTED = statement<JobRow>(
    where tenant_id = $1 and id = $2 and status = 'created' returning j.*, 0 as running`,
 );
 
-export const JOB_CANCEL = statement<JobRow>(
+export const JOB_CANCEL = statement<{ id: string }>(
   'job.cancel',
   `update jobs j set status = 'cancelling', desired = 'cancelled', desired_version = desired_version + 1
-   where tenant_id = $1 and id = $2 and status = any($3) returning j.*, 0 as running`,
+   where tenant_id = $1 and id = $2 and status = any($3) returning id`,
 );
 
 export interface JobStore {
   insert(job: NewJob): Promise<Job>;
   find(ref: JobRef): Promise<Job>;
   list(page: JobPage): Promise<Job[]>;
-  summary(ref: JobRef): Promise<Summary | null>;
+  summary(ref: JobRef): Promise<JobSummary>;
   openUpload(ref: JobRef): Promise<number>;
   finishUpload(upload: JobRef & { upload: number; total: number }): Promise<Job>;
   start(ref: JobRef): Promise<Job>;
@@ -182,9 +182,10 @@ async function cancelJob(db: Queryable, events: EventAppender, ref: JobRef): Pro
     return toJob(unstarted);
   }
   const [cancelling] = await db.run(JOB_CANCEL, [...keyOf(ref), statusesBefore('cancelling')]);
-  if (cancelling !== undefined) await events.append([jobEvent('job.cancelling', cancelling)]);
+  // Of a job under way the chunks hold the counts, not its row.
   const row = await one(db, JOB_FIND, keyOf(ref));
-  if (cancelling === undefined && row.status !== 'cancelling' && row.status !== 'cancelled') {
+  if (cancelling !== undefined) await events.append([jobEvent('job.cancelling', row)]);
+  else if (row.status !== 'cancelling' && row.status !== 'cancelled') {
     throw new AppError('job_already_ended', 'The job has ended, or is being brought to its end.');
   }
   return toJob(row);

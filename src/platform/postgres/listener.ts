@@ -39,6 +39,8 @@ export function createListener(options: ListenerOptions): Listener {
       application_name: options.applicationName,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
+      // It says nothing by itself, so only this finds out that it died without a reset.
+      keepAliveInitialDelayMillis: 10_000,
     });
     client = next;
     next.on('notification', () => options.onNotify());

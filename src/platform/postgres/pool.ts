@@ -8,6 +8,7 @@ export interface PoolOptions {
   /** connections at most */
   max: number;
   applicationName: string;
+  /** 0: none, neither here nor in PostgreSQL; 30 s when left out */
   statementTimeoutMs?: number;
   onIdleError(error: Error): void;
 }
@@ -18,7 +19,15 @@ export interface PostgresDatabase extends Database {
   close(): Promise<void>;
 }
 
+const STATEMENT_TIMEOUT_MS = 30_000;
+/**
+ * PostgreSQL ends a statement at its timeout and says so. What is still silent this much later is a connection that died
+ * without a reset; TCP by itself goes on sending into it for a quarter of an hour.
+ */
+const SILENCE_MS = 5_000;
+
 export function createDatabase(options: PoolOptions): PostgresDatabase {
+  const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
   const config: PoolConfig = {
     connectionString: options.url,
     max: options.max,
@@ -26,9 +35,11 @@ export function createDatabase(options: PoolOptions): PostgresDatabase {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     maxLifetimeSeconds: 1_800 + Math.floor(Math.random() * 300),
-    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    statement_timeout: statementTimeoutMs,
+    ...(statementTimeoutMs > 0 && { query_timeout: statementTimeoutMs + SILENCE_MS }),
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   };
   const pool = new Pool(config);
   pool.on('error', options.onIdleError);
@@ -51,9 +62,13 @@ async function execute<Row>(
   values: readonly unknown[] = [],
 ): Promise<Row[]> {
   try {
-    const { name, text } = stmt;
-    const query = { text, values: [...values] };
-    const result = await runner.query(stmt.prepared === false ? query : { ...query, name });
+    const { name, text, timeoutMs } = stmt;
+    const result = await runner.query({
+      text,
+      values: [...values],
+      ...(stmt.prepared !== false && { name }),
+      ...(timeoutMs !== undefined && { query_timeout: timeoutMs + SILENCE_MS }),
+    });
     return result.rows as Row[];
   } catch (error) {
     return rethrow(error);
@@ -77,14 +92,30 @@ async function transact<T>(
     await client.query('commit');
     return result;
   } catch (error) {
-    // A rollback that fails means a dead connection: destroy it rather than hand it to the next one.
-    await client.query('rollback').catch((cause: Error) => {
-      broken = cause;
-    });
+    broken = await rollBack(client, error);
     return rethrow(error);
   } finally {
     client.release(broken);
   }
+}
+
+/** @returns why the connection is dead, if it is: destroy it then rather than hand it to the next one */
+async function rollBack(client: PoolClient, error: unknown): Promise<Error | undefined> {
+  const silence = silenceIn(error);
+  // It would only queue up behind the statement that got no answer, and wait as long again.
+  if (silence !== undefined) return silence;
+  return client.query('rollback').then(
+    () => undefined,
+    (cause: Error) => cause,
+  );
+}
+
+const SILENCE_MESSAGE = 'Query read timeout';
+
+/** The client's own timeout, as it came or as the cause of what `rethrow` made of it. */
+function silenceIn(error: unknown): Error | undefined {
+  const origin = isAppError(error) ? error.cause : error;
+  return origin instanceof Error && origin.message === SILENCE_MESSAGE ? origin : undefined;
 }
 
 /** Classes 08 (connection), 53 (resources), 57P (shutdown, cancel) and the socket's own codes: PostgreSQL is away. */
@@ -92,11 +123,16 @@ const AWAY = /^(08|53|57P|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH)/;
 const AWAY_MESSAGE =
   /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
 
-/** @throws AppError `dependency_unavailable` where PostgreSQL is away; any other error as it came. */
+/**
+ * Errors of the data keep their SQLSTATE: the chunk store and the summary tell by it whose fault a failure is. Nor are they
+ * mapped to `not_storable` for the API's sake: body, URL and items are all checked before they get here, so one that comes
+ * through is a gap in our own checks, and must be seen as that.
+ * @throws AppError `dependency_unavailable` where PostgreSQL is away; any other error as it came.
+ */
 export function rethrow(error: unknown): never {
   if (isAppError(error) || !(error instanceof Error)) throw error;
   const code = 'code' in error ? String(error.code) : '';
-  if (AWAY.test(code) || AWAY_MESSAGE.test(error.message)) {
+  if (AWAY.test(code) || AWAY_MESSAGE.test(error.message) || silenceIn(error) !== undefined) {
     throw new AppError('dependency_unavailable', 'The database is away.', {
       cause: error,
       retryAfterSeconds: 1,

@@ -1,145 +1,100 @@
 /**
  * A `reduce` as one SQL statement over a job's results: exact, computed where the rows are, and answered as JSON text,
- * so that a sum beyond 2^53 keeps its digits.
+ * so that a sum beyond 2^53 keeps its digits. The text is built of texts, since functions take 100 arguments at most.
+ *
+ *   vals: every value once -> grouped: aggregates by group -> kept: the largest groups -> parts: the texts of all metrics
+ *                        `-> a query for each metric that needs more than an aggregate ---^  `-> texts: an object by group
+ *
+ * Parts meet by `union all` and `group by`, not by joins: nothing is known of how many groups there are, and a planner that
+ * guesses few compares each with each.
  */
-import { GROUPS_MAX, type Metric, outputPath, type Reduce } from '../../domain/batch/reduce';
+import { GROUPS_MAX, type Reduce, SUMMARY_BYTES_MAX } from '../../domain/batch/reduce';
+import { createColumns } from './reduce-columns';
+import { keySql, type MetricSql, metricSql } from './reduce-metrics';
 import type { Statement } from './statement';
 
 export interface ReduceQuery {
-  statement: Statement<{ summary: string }>;
+  /** `summary` is null where it would be larger than `SUMMARY_BYTES_MAX` */
+  statement: Statement<{ summary: string | null }>;
   values: unknown[];
-}
-
-interface MetricSql {
-  /** the metric's JSON value, as an aggregate over `vals` */
-  value: string;
-  /** an aggregate that counts what was left out, or none */
-  skipped: string | undefined;
-  /** a further table of the statement, keyed by g */
-  table?: string;
 }
 
 /** @param jobUuid the only rows that are read are this job's */
 export function reduceQuery(jobUuid: string, reduce: Reduce): ReduceQuery {
   const values: unknown[] = [jobUuid];
   const bind = (value: unknown): string => `$${values.push(value)}`;
-  const entries = Object.entries(reduce.metrics);
-  const pathOf = (path: string): string => `r.o #> ${bind(outputPath(path))}::text[]`;
-
-  const group =
-    reduce.group_by === undefined ? `'null'::jsonb` : `coalesce(${pathOf(reduce.group_by)}, 'null'::jsonb)`;
-  const groupRef = reduce.group_by === undefined ? `'null'::jsonb` : 'vals.g';
-  const columns = entries.map(
-    ([, m], i) => `${m.path === undefined ? 'null::jsonb' : pathOf(m.path)} as v${i}`,
-  );
-  const metrics = entries.map(([, metric], i) => metricSql(metric, i, { bind, group: groupRef }));
-  const pairs = (of: (m: MetricSql) => string | undefined): string =>
-    entries
-      .flatMap(([name], i) => {
-        const sql = of(metrics[i] as MetricSql);
-        return sql === undefined ? [] : [`${bind(name)}::text, ${sql}`];
-      })
-      .join(', ');
+  const columns = createColumns(bind);
+  const group = reduce.group_by === undefined ? undefined : columns.raw(reduce.group_by);
+  const metrics = Object.entries(reduce.metrics).map(([name, metric], i) => ({
+    label: bind(`${JSON.stringify(name)}:`),
+    ...metricSql(metric, i, { bind, columns }),
+  }));
 
   const text = `
     with vals as materialized (
-      select ${[`${group} as g`, ...columns].join(', ')}
-      from (select output::jsonb as o from results where job_id = $1 and status = 'succeeded') r
-    )${metrics.map((m) => m.table ?? '').join('')},
-    grouped as (
-      select ${groupRef} as g, count(*) as n,
-        json_build_object(${pairs((m) => m.value)}) as metrics,
-        json_build_object(${pairs((m) => (m.skipped === undefined ? undefined : `(sum(${m.skipped}) over ())::bigint`))}) as skipped,
-        count(*) over () as groups
-      from vals ${reduce.group_by === undefined ? '' : 'group by vals.g'}
+      select ${group === undefined ? `'null'::jsonb` : keySql(group)} as g ${columns.selected()}
+      from (
+        select ${columns.extracted()} from (
+          -- A fence: each output is parsed once, not once for each path.
+          select output::jsonb as o from results where job_id = $1 and status = 'succeeded' offset 0
+        ) r offset 0
+      ) p
     ),
-    kept as (select * from grouped order by n desc, g limit ${GROUPS_MAX})
-    select json_build_object(
-      'groups', coalesce(json_agg(json_build_object('key', g, 'metrics', metrics) order by g), '[]'),
-      'skipped', coalesce((select skipped from kept limit 1), '{}'),
-      'groups_omitted', coalesce(max(groups), 0) - count(*)
-    )::text as summary from kept`;
+    skips as (${skipsSql(metrics)}),
+    grouped as (
+      select ${group === undefined ? `'null'::jsonb as g` : 'g'}, count(*) as n, count(*) over () as groups
+        ${metrics.flatMap((m) => m.aggregates.map((aggregate) => `, ${aggregate}`)).join('')}
+      from vals ${group === undefined ? '' : 'group by g'}
+    ),
+    kept as (select * from grouped order by n desc, g limit ${GROUPS_MAX}),
+    parts as (${partsSql(metrics)}),
+    texts as (
+      select g, '{"key":' || g::text || ',"metrics":{' || ${objectSql(metrics)} || '}}' as text
+      from parts group by g having bool_or(no = ${KEPT})
+    ),
+    whole as (
+      select coalesce(string_agg(text, ',' order by g), '') as groups,
+        coalesce((select max(groups) from kept), 0) - count(*) as omitted
+      from texts
+    )
+    select case when octet_length(whole.groups) <= ${SUMMARY_BYTES_MAX} then
+      '{"groups":[' || whole.groups || '],"skipped":{' || skips.skipped || '},"groups_omitted":' || whole.omitted || '}'
+    end as summary
+    from whole cross join skips`;
   return { statement: { name: 'reduce.run', text, prepared: false }, values };
 }
 
-type Bind = (value: unknown) => string;
+type Labelled = MetricSql & { label: string };
 
-interface MetricPlace {
-  bind: Bind;
-  group: string;
+/** The number of the part that says that a group is kept. */
+const KEPT = -1;
+
+/** For each group what each metric came to: g, the metric's number, JSON text. */
+function partsSql(metrics: readonly Labelled[]): string {
+  const simple = metrics.flatMap(({ value }, i) => (typeof value === 'string' ? [`(${i}, ${value})`] : []));
+  const queries = metrics.flatMap(({ value }, i) =>
+    typeof value === 'string' ? [] : [`select g, ${i}, value from (${value.query}) metric`],
+  );
+  const ofKept = [`(${KEPT}, null::text)`, ...simple].join(', ');
+  return [
+    `select g, no, value from kept cross join lateral (values ${ofKept}) part(no, value)`,
+    ...queries,
+  ].join(' union all ');
 }
 
-function metricSql(metric: Metric, i: number, { bind, group }: MetricPlace): MetricSql {
-  const v = `vals.v${i}`;
-  const present = `(${v} is not null and ${v} <> 'null'::jsonb)`;
-  const absent = `count(*) filter (where not ${present})`;
-  switch (metric.op) {
-    case 'count':
-      if (metric.path === undefined) return { value: 'count(*)', skipped: undefined };
-      return { value: `count(*) filter (where ${present})`, skipped: absent };
-    case 'count_distinct':
-      return { value: `count(distinct ${v}) filter (where ${present})`, skipped: absent };
-    case 'top':
-      return topSql({ i, group, present, k: bind(metric.k ?? 10), absent });
-    default: {
-      const skipped = `count(*) filter (where jsonb_typeof(${v}) is distinct from 'number')`;
-      return { value: numericSql({ ...metric, op: metric.op }, v, bind), skipped };
-    }
-  }
-}
-
-type NumericMetric = Metric & { op: Exclude<Metric['op'], 'count' | 'count_distinct' | 'top'> };
-
-function numericSql(metric: NumericMetric, v: string, bind: Bind): string {
-  const number = `case when jsonb_typeof(${v}) = 'number' then (${v})::numeric end`;
-  switch (metric.op) {
-    case 'percentile':
-      return percentileSql(v, bind(metric.q ?? 0.5));
-    case 'histogram':
-      return histogramSql(number, metric.buckets ?? [], bind);
-    default:
-      return `${metric.op}(${number})`;
-  }
-}
-
-/** percentile_cont interpolates between neighbours and knows float8 only; a number beyond float8 is an infinity there. */
-function percentileSql(v: string, q: string): string {
-  const float = `case when jsonb_typeof(${v}) = 'number' and abs((${v})::numeric) < 1.7e308 then (${v})::float8 end`;
-  return `percentile_cont(${q}::float8) within group (order by ${float})`;
-}
-
-/** Counts by upper bound (inclusive); the last bucket, with `le: null`, holds what is above all of them. */
-function histogramSql(number: string, bounds: readonly number[], bind: Bind): string {
-  const bound = bounds.map((b) => `${bind(String(b))}::numeric`);
-  const buckets = [...bound, undefined].map((le, n) => {
-    const above = n === 0 ? 'true' : `${number} > ${bound[n - 1]}`;
-    const within = le === undefined ? 'true' : `${number} <= ${le}`;
-    const count = `count(*) filter (where ${number} is not null and ${above} and ${within})`;
-    return `json_build_object('le', ${le ?? 'null'}, 'count', ${count})`;
+function objectSql(metrics: readonly Labelled[]): string {
+  const members = metrics.map(({ label, nothing = 'null' }, i) => {
+    return `${label}::text || coalesce(max(value) filter (where no = ${i}), '${nothing}')`;
   });
-  return `json_build_array(${buckets.join(', ')})`;
+  return members.join(` || ',' || `);
 }
 
-interface TopSql {
-  i: number;
-  group: string;
-  present: string;
-  k: string;
-  absent: string;
-}
-
-/** The k most frequent values of each group; equal counts are ordered by the value, so that the answer is one. */
-function topSql({ i, group, present, k, absent }: TopSql): MetricSql {
-  const table = `,
-    top${i} as (
-      select g, json_agg(json_build_object('value', v${i}, 'count', n) order by n desc, v${i}) as list from (
-        select g, v${i}, count(*) as n, row_number() over (partition by g order by count(*) desc, v${i}) as place
-        from vals where ${present} group by g, v${i}
-      ) ranked where place <= ${k}::int group by g
-    )`;
-  return {
-    table,
-    value: `coalesce((select list from top${i} where top${i}.g = ${group}), '[]')`,
-    skipped: absent,
-  };
+/** One row, over all groups. */
+function skipsSql(metrics: readonly Labelled[]): string {
+  const pairs = metrics.flatMap(({ label, skipped }) =>
+    skipped === undefined ? [] : [`${label}::text || count(*) filter (where ${skipped})`],
+  );
+  return pairs.length === 0
+    ? `select '' as skipped`
+    : `select ${pairs.join(` || ',' || `)} as skipped from vals`;
 }

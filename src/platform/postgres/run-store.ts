@@ -11,18 +11,19 @@ import {
   type Outcome,
   statusesBefore,
 } from '../../domain/batch/status';
-import type { Reduce } from '../../domain/batch/reduce';
+import type { Reduce, Reduced } from '../../domain/batch/reduce';
 import type { JobEventType } from '../../domain/realtime/event';
 import { type EventAppender, jobEvent } from './job-events';
 import { JOB_FIND } from './job-store';
 import type { JobRow } from './job-row';
+import { RETRY_CLEAR_JOB } from './retry-statements';
 import { type Database, type Queryable, statement } from './statement';
 import { computeSummary } from './summary-store';
 
-export const RUN_BEGIN = statement<JobRow>(
+export const RUN_BEGIN = statement<{ id: string }>(
   'run.begin',
   `update jobs j set status = 'running', started_at = coalesce(started_at, now())
-   where tenant_id = $1 and id = $2 and status = 'queued' and desired = 'running' returning j.*, 0 as running`,
+   where tenant_id = $1 and id = $2 and status in ('queued', 'paused') and desired = 'running' returning id`,
 );
 
 /** The chunks before the first that is not done, and what they came to. */
@@ -49,7 +50,9 @@ export const RUN_WATCH = statement<{ id: string; status: JobStatus; desired: Des
 
 export const RUN_FINALIZE = statement(
   'run.finalize',
-  `update jobs set status = 'finalizing', outcome = $3, seen_version = desired_version
+  `update jobs set status = 'finalizing', seen_version = desired_version,
+     -- Who asked for the end gets it, also where the last item was quicker.
+     outcome = case when status = 'cancelling' then 'cancelled' else $3 end
    where tenant_id = $1 and id = $2 and status = any($4)`,
 );
 
@@ -88,8 +91,8 @@ export interface RunStore {
   watch(jobIds: readonly string[]): Promise<{ jobId: string; status: JobStatus; desired: DesiredState }[]>;
   /** Fences all chunks off and fixes the outcome; the outcome of whoever came first stands. */
   finalize(ref: JobRef, outcome: Outcome): Promise<{ status: JobStatus; outcome: Outcome } | undefined>;
-  /** The aggregation as JSON text; only once nothing can be written any more. */
-  summarise(ref: JobRef, reduce: Reduce): Promise<string | null>;
+  /** The aggregation; only once nothing can be written any more. */
+  summarise(ref: JobRef, reduce: Reduce): Promise<Reduced>;
   /** Writes the final state, its counts taken from the results themselves, and the event. */
   finish(ref: JobRef, end: { outcome: Outcome; summary: string | null }): Promise<Finished>;
 }
@@ -113,7 +116,7 @@ export function createRunStore(db: Database, eventsOf: (db: Queryable) => EventA
       return rows.map(({ id, ...rest }) => ({ jobId: encodeId('job', id), ...rest }));
     },
     finalize: (ref, outcome) => finalize(db, ref, outcome),
-    summarise: (ref, reduce) => computeSummary(db, ref.jobId, reduce),
+    summarise: (ref, reduce) => computeSummary(db, { jobId: ref.jobId, reduce }),
     finish: (ref, end) => finish({ db, eventsOf, ref, end }),
   };
 }
@@ -127,11 +130,15 @@ async function begin(
   eventsOf: (db: Queryable) => EventAppender,
   ref: JobRef,
 ): Promise<RunJob | undefined> {
-  await db.transaction(async (tx) => {
+  return db.transaction(async (tx) => {
     const [started] = await tx.run(RUN_BEGIN, keyOf(ref));
-    if (started !== undefined) await eventsOf(tx).append([jobEvent('job.started', started)]);
+    // A job that begins again has chunks already: they hold the counts, not its row.
+    const [row] = await tx.run(JOB_FIND, keyOf(ref));
+    if (started !== undefined && row !== undefined) {
+      await eventsOf(tx).append([jobEvent('job.started', row)]);
+    }
+    return toRunJob(row);
   });
-  return toRunJob((await db.run(JOB_FIND, keyOf(ref)))[0]);
 }
 
 function toRunJob(row: JobRow | undefined): RunJob | undefined {
@@ -187,6 +194,7 @@ async function finish({ db, eventsOf, ref, end }: Finish): Promise<Finished> {
     ]);
     if (row !== undefined) {
       await tx.run(RUN_DROP_CHUNKS, [jobUuid]);
+      await tx.run(RETRY_CLEAR_JOB, [jobUuid]);
       await eventsOf(tx).append([jobEvent(`job.${status}` as JobEventType, row)]);
     }
     const [now] = await tx.run(JOB_FIND, keyOf(ref));

@@ -4,6 +4,8 @@ export interface Statement<Row> {
   readonly text: string;
   /** false: its text is built anew each time, so preparing it would only fill the connection's memory */
   readonly prepared?: boolean;
+  /** for one that may take longer than the pool allows; its transaction sets PostgreSQL's `statement_timeout` to the same */
+  readonly timeoutMs?: number;
   /** only for the compiler: what a row looks like */
   readonly row?: Row;
 }

@@ -4,8 +4,6 @@ export interface Turns<T> {
   add(key: readonly [outer: string, inner: string], entry: T): void;
   /** The entry whose turn it is; its keys go to the end of their queues. */
   take(): T | undefined;
-  /** Every entry, in no order that matters; the queue is empty afterwards. */
-  drain(): T[];
   readonly size: number;
 }
 
@@ -41,11 +39,6 @@ export function createTurns<T>(): Turns<T> {
       size++;
     },
     take,
-    drain() {
-      const entries: T[] = [];
-      for (let entry = take(); entry !== undefined; entry = take()) entries.push(entry);
-      return entries;
-    },
     get size() {
       return size;
     },

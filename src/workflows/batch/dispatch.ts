@@ -5,12 +5,17 @@ import {
   condition,
   isCancellation,
   proxyActivities,
+  sleep,
 } from '@temporalio/workflow';
 import { TASK_QUEUES } from '../../domain/batch/engine';
 import type { JobRef } from '../../domain/batch/job';
 import type { DesiredState, Outcome } from '../../domain/batch/status';
 import type { ChunkLedger } from './ledger';
 import type { BatchChunkActivities, BatchControlActivities, BatchPlan } from './ports';
+
+/** Waiting items of a chunk fall due in waves; handing it out for each one by one would only lengthen the history. */
+const DEFERRED_MIN_MS = 1_000;
+const FAULT_PAUSE_MS = 5_000;
 
 export interface Dispatch {
   ref: JobRef;
@@ -71,19 +76,29 @@ function createBegin(run: Dispatch, scope: CancellationScope): (no: number) => v
     // Without end: a chunk is never given up, its items fail one by one. `batchProcessChunk` throws no final failures.
     retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '15 seconds' },
   });
+  const work = async (no: number): Promise<void> => {
+    // In the workflow this is Temporal's clock: the same at each replay, and what the waits are measured by.
+    // eslint-disable-next-line no-restricted-syntax
+    const back = await batchProcessChunk({ ...run.ref, no, nowMs: Date.now() });
+    run.ledger.settle(no, back);
+    // The chunk saw a state that this run may not know of: look at the row before handing out anything again.
+    if (back.reason === 'paused' || back.reason === 'cancelled' || back.reason === 'ended')
+      run.heard.woken = true;
+    run.show();
+    if (back.reason !== 'deferred') return;
+    await sleep(Math.max(DEFERRED_MIN_MS, back.dueInMs ?? 0));
+    run.ledger.giveBack(no);
+  };
   return (no) => {
     run.ledger.begin(no);
-    scope
-      .run(() => batchProcessChunk({ ...run.ref, no }))
-      .then((back) => {
-        run.ledger.settle(no, back);
-        // The chunk saw a state that this run may not know of: look at the row before handing out anything again.
-        if (back.reason === 'paused' || back.reason === 'cancelled' || back.reason === 'ended')
-          run.heard.woken = true;
-        run.show();
-      })
-      .catch(() => run.ledger.giveBack(no));
+    scope.run(() => work(no)).catch((error: unknown) => failed(no, error));
   };
+
+  /** No failure of a chunk is final, so this is a fault of the engine: hand out again, but not in a rush. */
+  async function failed(no: number, error: unknown): Promise<void> {
+    if (!isCancellation(error)) await sleep(FAULT_PAUSE_MS).catch(() => undefined);
+    run.ledger.giveBack(no);
+  }
 }
 
 /** Calls back what is in flight and waits for it, so that what was finished is still written. */

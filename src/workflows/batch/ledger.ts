@@ -13,6 +13,8 @@ export class ChunkLedger {
   #succeeded: number;
   #failed: number;
   readonly #inFlight = new Set<number>();
+  /** what is left of them waits for another attempt of its items */
+  readonly #deferred = new Set<number>();
   /** handed back before they were done; they go first */
   readonly #returned: number[] = [];
 
@@ -29,11 +31,12 @@ export class ChunkLedger {
   }
 
   get isDrained(): boolean {
-    return this.#inFlight.size === 0 && this.#returned.length === 0 && this.#nextFresh >= this.chunks;
+    const open = this.#inFlight.size + this.#returned.length + this.#deferred.size;
+    return open === 0 && this.#nextFresh >= this.chunks;
   }
 
   get done(): number {
-    return this.#nextFresh - this.#inFlight.size - this.#returned.length;
+    return this.#nextFresh - this.#inFlight.size - this.#returned.length - this.#deferred.size;
   }
 
   /** The next chunk to hand out, or undefined: the window is full or nothing is left. */
@@ -49,15 +52,21 @@ export class ChunkLedger {
   }
 
   settle(no: number, back: ChunkReturn): void {
-    if (back.reason !== 'done') return this.giveBack(no);
+    if (back.reason !== 'done' && back.reason !== 'deferred') return this.giveBack(no);
     this.#inFlight.delete(no);
+    this.settled++;
+    if (back.reason === 'deferred') {
+      this.#deferred.add(no);
+      return;
+    }
     this.#succeeded += back.succeeded;
     this.#failed += back.failed;
-    this.settled++;
   }
 
+  /** To be handed out again: it came back early, or what it waited for is due. */
   giveBack(no: number): void {
     this.#inFlight.delete(no);
+    this.#deferred.delete(no);
     this.#returned.push(no);
     this.settled++;
   }

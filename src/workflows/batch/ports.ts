@@ -22,27 +22,32 @@ export interface BatchPlan {
 
 export interface ChunkArgument extends JobRef {
   no: number;
+  /** the workflow's clock when it handed the chunk out; decides which waiting items are due */
+  nowMs: number;
 }
 
 /**
  * Why a chunk's activity came back:
  * done: every item has its result · time_box, shutdown: hand out the rest again ·
+ * deferred: what is left waits for another attempt, the first for `dueInMs` ·
  * paused, cancelled: the desired state says so · ended: the job is past running
  */
-export type ChunkReason = 'done' | 'time_box' | 'shutdown' | 'paused' | 'cancelled' | 'ended';
+export type ChunkReason = 'done' | 'deferred' | 'time_box' | 'shutdown' | 'paused' | 'cancelled' | 'ended';
 
 export interface ChunkReturn {
   reason: ChunkReason;
   /** of the whole chunk, over all its attempts */
   succeeded: number;
   failed: number;
+  /** deferred only */
+  dueInMs?: number;
 }
 
 /** On the `control` queue. */
 export interface BatchControlActivities {
   /** queued -> running; idempotent. Null: there is no such job (any more). */
   batchBegin(ref: JobRef): Promise<BatchPlan | null>;
-  /** The desired state, and a note in the row that it was seen; `ended`: the job is past running, or gone. */
+  /** As `batchBegin` where that is still to be done; the desired state, and a note in the row that it was seen; `ended`: the job is past running, or gone. */
   batchReadDesired(ref: JobRef): Promise<DesiredState | 'ended'>;
   /** Fences every chunk off, aggregates and writes the final state; idempotent. */
   batchFinish(argument: JobRef & { outcome: Outcome }): Promise<Finished>;

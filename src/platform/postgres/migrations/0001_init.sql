@@ -86,6 +86,8 @@ create table items (
   -- null: the index as text
   custom_id text,
   input json not null,
+  -- Reads cut their pages by it without fetching the text itself.
+  bytes integer not null generated always as (octet_length(input::text)) stored,
   primary key (job_id, upload, index)
 ) partition by range (job_id);
 create unique index items_custom_id on items (job_id, upload, custom_id) where custom_id is not null;
@@ -100,6 +102,8 @@ create table results (
   error json,
   attempts smallint not null,
   duration_ms integer not null,
+  -- of the output
+  bytes integer not null generated always as (coalesce(octet_length(output::text), 0)) stored,
   primary key (job_id, index)
 ) partition by range (job_id);
 create index results_failed on results (job_id, index) where status = 'failed';
@@ -115,14 +119,30 @@ create table chunks (
   failed integer not null default 0,
   running integer not null default 0,
   lost_attempts smallint not null default 0,
-  -- The item that runs alone right now, and at how many crashes it was the one.
+  -- The item that runs right now with the whole process to itself.
   marked_index integer,
-  marked_crashes smallint not null default 0,
+  -- The last item whose mark outlived its process, and how often in a row.
+  suspect_index integer,
+  suspect_crashes smallint not null default 0,
+  -- items in a row that ended since an attempt was lost
+  clean_items integer not null default 0,
   touched_at timestamptz not null default now(),
   primary key (job_id, no)
 ) with (fillfactor = 50);
 
+-- Items that failed and are tried again later: waited for by a workflow timer, never in a slot. Gone with the item's result.
+create table retries (
+  job_id uuid not null references jobs (id) on delete cascade,
+  index integer not null,
+  -- attempts made
+  attempts smallint not null,
+  due_at timestamptz not null,
+  primary key (job_id, index)
+);
+
+-- A lifecycle event's id is derived and carries its subject's time, so lists go by `seq`.
 create table events (
+  seq bigint generated always as identity,
   id uuid primary key,
   tenant_id uuid not null references tenants (id),
   type text not null,
@@ -130,8 +150,8 @@ create table events (
   data text not null,
   created_at timestamptz not null default now()
 );
-create index events_by_tenant on events (tenant_id, id desc);
-create index events_by_subject on events (tenant_id, subject, id);
+create index events_by_tenant on events (tenant_id, seq desc);
+create index events_by_subject on events (tenant_id, subject, seq);
 
 -- Rows that the relay has yet to pass on; it claims by deleting, so a late commit is found like any other.
 create table outbox (
