@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { createJob, jobEnded, resultLines } from '../support/job-client';
-import { type Product, type Role, startProduct } from '../support/product';
+import { type Product, startProduct } from '../support/product';
+import { type Supervisor, supervise } from '../support/supervisor';
 
 const HANDLERS = path.join(__dirname, '../support/handlers');
 
@@ -34,20 +35,6 @@ describe('an item that ends the process, or never yields, costs nobody but itsel
     await expectCrashed(id, { of: 400, index: 137 });
   }, 300_000);
 
-  test('beside a job that goes on ending the process, no item of another job is blamed', async () => {
-    // Its items outlive the crashes: it never writes a result in time, and runs item by item while the other goes on.
-    const slow = Array.from({ length: 6 }, (_, n) => ({ n, ms: 3_000 }));
-    const innocent = await createJob(product, { handler: 'crash', items: slow });
-    // One lane goes on writing results while the other is on its way to a crash, so this chunk is not suspected for long.
-    const items = Array.from({ length: 22 }, (_, n) => ({ n, ms: n === 0 ? 1_500 : 200, crash: n === 0 }));
-    const guilty = await createJob(product, { handler: 'crash', items, options: { max_concurrency: 2 } });
-    expect(await jobEnded(product, innocent.id, 240_000)).toMatchObject({
-      status: 'completed',
-      counts: { succeeded: 6, failed: 0 },
-    });
-    await expectCrashed(guilty.id, { of: 22, index: 0 });
-  }, 300_000);
-
   test('an item that never yields fails alone as handler_crashed; all others succeed', async () => {
     const items = Array.from({ length: 20 }, (_, n) => ({ n, spin: n === 3 }));
     const { id } = await createJob(product, { handler: 'spin', items });
@@ -55,32 +42,3 @@ describe('an item that ends the process, or never yields, costs nobody but itsel
     expect(supervisor.logs()).toMatch(/"level":"fatal".*the event loop stood still for 5000 ms/);
   }, 300_000);
 });
-
-interface Supervisor {
-  /** of all workers so far */
-  logs(): string;
-  stop(): Promise<void>;
-}
-
-/** Starts a worker again whenever it ended. */
-function supervise(product: Product): Supervisor {
-  const workers: Role[] = [];
-  let stopping = false;
-  const run = async (): Promise<void> => {
-    while (!stopping) {
-      const worker = await product.startWorker();
-      workers.push(worker);
-      if (worker.process.exitCode === null && worker.process.signalCode === null)
-        await new Promise((resolve) => worker.process.once('exit', resolve));
-    }
-  };
-  const running = run();
-  return {
-    logs: () => workers.map((worker) => worker.log()).join(''),
-    async stop() {
-      stopping = true;
-      await workers.at(-1)?.stop();
-      await running;
-    },
-  };
-}

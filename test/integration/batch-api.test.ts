@@ -99,11 +99,23 @@ describe('POST /v1/jobs', () => {
     const reduce = { group_by: 'output.state', metrics };
     const options = {
       retry: { max_attempts: 3, initial_interval_ms: 90_000 },
-      tolerated_failure: { percentage: 5 },
+      ...{ max_rps: null, tolerated_failure: null, expires_in_seconds: null },
     };
     const job = await api.create({ handler: 'echo', reduce, options });
     expect(job.reduce).toEqual({ ...reduce, metrics: { ...metrics, t: { ...metrics.t, k: 10 } } });
     expect(job.options.retry.max_interval_ms).toBe(90_000);
+  });
+
+  it.each([
+    ['max_rps', 5],
+    ['tolerated_failure', { percentage: 5 }],
+    ['expires_in_seconds', 60],
+  ])('refuses %s, which is not available yet, rather than to ignore it', async (option, value) => {
+    const reply = await api.call('/v1/jobs', { body: { handler: 'echo', options: { [option]: value } } });
+    expect([reply.status, reply.body.code]).toEqual([422, 'validation_failed']);
+    expect(reply.body.errors).toEqual([
+      { pointer: `/options/${option}`, detail: expect.stringContaining('not available yet') },
+    ]);
   });
 
   it.each<[string, object | string, number, string, string | undefined]>([

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { errorsOf } from '../../src/api/openapi';
 import { noContent } from '../../src/api/respond';
-import { defineRoute } from '../../src/api/route';
+import { defineRoute, takesJson } from '../../src/api/route';
 import { ENGINE_CODES, ERROR_ADVICE, ITEM_CODES, JOB_CODES } from '../../src/api/system/error-advice';
 import { ERROR_CATALOG } from '../../src/domain/errors';
 import { SCOPES } from '../../src/domain/key/scopes';
@@ -77,6 +77,16 @@ describe('the OpenAPI document', () => {
       expect(operation['x-required-scopes']).toEqual(route.scopes);
       expect(operation.security).toEqual([{ apiKey: [] }]);
       for (const scope of route.scopes) expect(operation.description).toContain(scope);
+    }
+  });
+
+  test('shows what a body that cannot be read is answered wherever one is read, also where none is declared', () => {
+    const bare = routes.filter((route) => route.method === 'post' && route.body === undefined);
+    expect(bare.map((route) => route.operationId)).toContain('startJob');
+    for (const route of routes.filter(takesJson)) {
+      const { responses } = document.paths[route.path][route.method];
+      expect(Object.keys(responses)).toEqual(expect.arrayContaining(['400', '408', '413', '415', '422']));
+      expect(responses['400'].description).toContain('malformed_json');
     }
   });
 

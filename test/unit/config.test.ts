@@ -30,6 +30,13 @@ test('defaults fill what may be left out', () => {
   });
 });
 
+test('a worker ends itself after half a minute of standing still, unless it is told never to', () => {
+  expect(loadConfig(sound, 'worker')).toMatchObject({ frozenLimitMs: 30_000 });
+  expect(loadConfig({ ...sound, MILLRACE_FROZEN_LIMIT_MS: '0' }, 'worker')).toMatchObject({
+    frozenLimitMs: 0,
+  });
+});
+
 test('all problems come at once, by the name of the variable and never with its value', () => {
   const problems = problemsOf({
     DATABASE_URL: 'mysql://u:hunter2@x/y',

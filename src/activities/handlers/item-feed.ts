@@ -52,16 +52,16 @@ function pulled(items: AsyncIterable<HandlerItem>, batch: RunBatch): Source {
   const iterator = items[Symbol.asyncIterator]();
   let ended = false;
 
-  async function step(): Promise<HandlerItem | undefined> {
-    const { done, value } = await iterator.next();
-    if (done) ended = true;
-    return !done && mayStart(batch) ? value : undefined;
+  async function pull(): Promise<HandlerItem | undefined> {
+    const step = await iterator.next();
+    if (step.done) ended = true;
+    return !step.done && mayStart(batch) ? step.value : undefined;
   }
 
   return {
     async next() {
       if (ended || !mayStart(batch)) return undefined;
-      return step().catch((error: unknown) => {
+      return pull().catch((error: unknown) => {
         // An iterator that threw has ended.
         ended = true;
         throw error;

@@ -13,7 +13,7 @@ export const ITEM_CODES: readonly ErrorCode[] = [
   'output_too_large',
 ];
 export const JOB_CODES: readonly ErrorCode[] = ['tolerated_failure_exceeded', 'expired'];
-export const ENGINE_CODES: readonly ErrorCode[] = ['superseded'];
+export const ENGINE_CODES: readonly ErrorCode[] = ['superseded', 'not_its_turn'];
 
 export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   malformed_json: 'Send well-formed JSON in UTF-8, nested no deeper than 512 levels. `errors` has the line.',
@@ -79,4 +79,5 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     'More items failed than `options.tolerated_failure` allows, so the job stopped. Its results are kept.',
   expired: 'The job took longer than `options.expires_in_seconds`. Its results are kept.',
   superseded: 'A newer attempt took this work over. It never reaches a client.',
+  not_its_turn: 'A chunk waits until its worker has it alone, or is free again. It never reaches a client.',
 };

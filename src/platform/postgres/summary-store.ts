@@ -64,8 +64,8 @@ export async function computeSummary(db: Database, wish: FinalSummary): Promise<
 /** @throws what is no fault of the aggregation, such as a connection that is lost */
 async function reducedBy(run: () => Promise<{ summary: string | null }[]>): Promise<Reduced> {
   try {
-    const [row] = await run();
-    return row?.summary == null ? { fault: 'size' } : { text: row.summary };
+    const summary = (await run())[0]?.summary ?? null;
+    return summary === null ? { fault: 'size' } : { text: summary };
   } catch (cause) {
     const fault = faultOf(cause);
     if (fault === undefined) throw cause;

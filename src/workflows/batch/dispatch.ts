@@ -74,7 +74,7 @@ function createBegin(run: Dispatch, scope: CancellationScope): (no: number) => v
     heartbeatTimeout: '10 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // Without end: a chunk is never given up, its items fail one by one. `batchProcessChunk` throws no final failures.
-    retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '15 seconds' },
+    retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '3 seconds' },
   });
   const work = async (no: number): Promise<void> => {
     // In the workflow this is Temporal's clock: the same at each replay, and what the waits are measured by.
