@@ -83,29 +83,35 @@ interface TemporalServer {
   kill(): Promise<void>;
 }
 
-/** A server of this test's own that keeps its data in memory: killed, it forgets everything. */
+/**
+ * A server of this test's own that keeps its data in memory: killed, it forgets everything. It looks for further free ports by
+ * itself and gives up where another program is quicker, so it may take more than one launch.
+ */
 async function startTemporal(fixedPort?: number): Promise<TemporalServer> {
   const port = fixedPort ?? (await freePort());
-  const args = ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port)];
-  const ports = ['--http-port', String(await freePort()), '--metrics-port', String(await freePort())];
-  const child = spawn(testServers().temporalBinary, [...args, ...ports, '--log-level', 'error'], {
-    stdio: 'ignore',
-  });
-  const exited = new Promise((resolve) => child.once('exit', resolve));
   const address = `127.0.0.1:${port}`;
-  await until('Temporal to answer', () => answers(address, child));
+  let launched = launchTemporal(port);
+  await until('Temporal to answer', async () => {
+    if (launched.child.exitCode !== null) launched = launchTemporal(port);
+    return answers(address);
+  });
   return {
     port,
     address,
     async kill() {
-      child.kill('SIGKILL');
-      await exited;
+      launched.child.kill('SIGKILL');
+      await launched.exited;
     },
   };
 }
 
-async function answers(address: string, child: ChildProcess): Promise<boolean> {
-  if (child.exitCode !== null) throw new Error(`Temporal exited with ${child.exitCode}`);
+function launchTemporal(port: number): { child: ChildProcess; exited: Promise<unknown> } {
+  const args = ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port)];
+  const child = spawn(testServers().temporalBinary, [...args, '--log-level', 'error'], { stdio: 'ignore' });
+  return { child, exited: new Promise((resolve) => child.once('exit', resolve)) };
+}
+
+async function answers(address: string): Promise<boolean> {
   const connection = await Connection.connect({ address, connectTimeout: 1_000 });
   try {
     await connection.workflowService.describeNamespace({ namespace: 'default' });

@@ -29,6 +29,7 @@ class FakeActivities {
   plan: BatchPlan | null = PLAN;
   desired: DesiredState | 'ended' = 'running';
   begun = 0;
+  looks = 0;
   readonly handedOut: number[] = [];
   readonly outcomes: Outcome[] = [];
   atOnce = 0;
@@ -40,7 +41,10 @@ class FakeActivities {
       this.begun++;
       return this.plan;
     },
-    batchReadDesired: async () => this.desired,
+    batchReadDesired: async () => {
+      this.looks++;
+      return this.desired;
+    },
     batchFinish: async ({ outcome }: { outcome: Outcome }) => {
       this.outcomes.push(outcome);
       return {
@@ -168,13 +172,9 @@ describe('batchJob', () => {
       'the window to come back',
       () => fake.handedOut.length === PLAN.windowChunks && fake.atOnce === 0,
     );
+    const looks = await until('a first look at the row', () => fake.looks > 0 && fake.looks);
     await handle.signal('woken');
-    await until('the signal to be worked at', async () => {
-      const history = await handle.fetchHistory();
-      const reads =
-        history.events?.filter((e) => Boolean(e.activityTaskCompletedEventAttributes)).length ?? 0;
-      return reads >= 1 + PLAN.windowChunks + 2;
-    });
+    await until('a look for the signal', () => fake.looks > looks);
     expect(fake.handedOut).toHaveLength(PLAN.windowChunks);
     fake.desired = 'running';
     await handle.signal('woken');
