@@ -24,6 +24,7 @@ import { createBlockingRedis, createRedis, whenReady } from '../../src/platform/
 import { createFirehose, type Firehose } from '../../src/platform/redis/firehose';
 import { createRealtimeLog, type RealtimeLog } from '../../src/platform/redis/realtime-log';
 import { decodeId } from '../../src/domain/ids';
+import { findRedis } from '../../tools/servers/redis-binary';
 
 export const silent = {
   debug: () => undefined,
@@ -49,14 +50,14 @@ export interface OwnRedis {
 export async function startOwnRedis(): Promise<OwnRedis> {
   const folder = await mkdtemp(path.join(tmpdir(), 'millrace-redis-'));
   const port = await freePort();
+  // As the product finds it: where only Debian's redis-tools are, the program goes by another name.
+  const redis = await findRedis({ env: process.env, isRoot: false, onProgress: () => undefined });
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
     child = spawn(
-      'redis-server',
+      redis.command,
       ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '3600 100000'],
-      {
-        stdio: 'ignore',
-      },
+      { argv0: redis.argv0, stdio: 'ignore' },
     );
     const probe = connectRedis(`redis://127.0.0.1:${port}`);
     if (!(await whenReady(probe, 10_000))) throw new Error('redis-server did not start');
