@@ -1,4 +1,4 @@
-/** A job as the API shows it (DESIGN §6). */
+/** A job as the API shows it. */
 import type { Job, JobRef } from '../../domain/batch/job';
 import { foretell, type Progress } from '../../domain/batch/progress';
 import type { Principal } from '../../domain/key/scopes';

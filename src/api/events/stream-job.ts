@@ -1,4 +1,4 @@
-/** `GET /v1/jobs/{id}/events`: a job's progress as server-sent events (DESIGN §7). */
+/** `GET /v1/jobs/{id}/events`: a job's progress as server-sent events. */
 import { z } from 'zod';
 import { isFinal } from '../../domain/batch/status';
 import { parseCursor } from '../../domain/realtime/topic-log';

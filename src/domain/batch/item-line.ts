@@ -1,4 +1,4 @@
-/** The item line rule (DESIGN §6): an envelope `{input, custom_id?}`, or any other JSON value as the input itself. */
+/** The item line rule: an envelope `{input, custom_id?}`, or any other JSON value as the input itself. */
 import { AppError } from '../errors';
 import { isDeeperThan, JSON_DEPTH_MAX } from '../json-text';
 import { customIdFault } from './custom-id';

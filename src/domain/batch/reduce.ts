@@ -1,4 +1,4 @@
-/** The aggregation of a job's results: its definition (`reduce`) and its outcome (`summary`). DESIGN §6. */
+/** The aggregation of a job's results: its definition (`reduce`) and its outcome (`summary`).  */
 export const REDUCE_OPS = [
   'count',
   'count_distinct',

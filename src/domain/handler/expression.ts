@@ -1,4 +1,4 @@
-/** Words between those who have tenants' expressions evaluated and the sandbox that does it. DESIGN §4.6. */
+/** Words between those who have tenants' expressions evaluated and the sandbox that does it.  */
 
 /** UTF-16 code units of an expression. */
 export const EXPRESSION_LENGTH_MAX = 16_384;

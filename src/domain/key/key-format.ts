@@ -1,7 +1,7 @@
 /**
  * The text of an API key: `mrk_`, 30 base62 characters at random (178 bits), and the CRC-32 of all that stands before as
  * 6 base62 characters. A mistyped or made-up key is refused without asking the database, and scanners of leaked secrets know
- * one for certain. DESIGN §9.
+ * one for certain.
  */
 export const KEY_ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 export const KEY_RANDOM_LENGTH = 30;

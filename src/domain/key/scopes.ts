@@ -1,4 +1,4 @@
-/** Scopes are spelled out one by one; `admin` alone grants `admin` or names another tenant. DESIGN §6, §9. */
+/** Scopes are spelled out one by one; `admin` alone grants `admin` or names another tenant. */
 export const SCOPES = [
   'jobs:read',
   'jobs:write',

@@ -1,4 +1,4 @@
-/** The realtime log, per topic: entries with ids that only grow, kept for replay (DESIGN §7). */
+/** The realtime log, per topic: entries with ids that only grow, kept for replay. */
 
 export interface LogEntry {
   /** microseconds of Redis' clock, or one more than the last; below 2^53 */

@@ -1,4 +1,4 @@
-/** Writing events: what happened, together with its outbox row, in the transaction of the change (DESIGN §4.4). */
+/** Writing events: what happened, together with its outbox row, in the transaction of the change. */
 import { createHash } from 'node:crypto';
 import { decodeId, encodeId, ID_PREFIXES, type IdKind, tryDecodeId } from '../../domain/ids';
 import { type Queryable, statement } from './statement';

@@ -1,4 +1,4 @@
-/** The outbox: what the relay has yet to pass on (DESIGN §4.4). Rows are claimed by deleting, so a late commit is never slipped past. */
+/** The outbox: what the relay has yet to pass on. Rows are claimed by deleting, so a late commit is never slipped past. */
 import { encodeId } from '../../domain/ids';
 import type { StoredEvent } from '../../domain/realtime/event';
 import { type Database, type Queryable, statement } from './statement';

@@ -1,4 +1,4 @@
-/** The realtime log in Redis: topics with replay, and the firehose that each API process follows (DESIGN §7). */
+/** The realtime log in Redis: topics with replay, and the firehose that each API process follows. */
 import type { Redis } from 'ioredis';
 import type { Publication, Target } from '../../domain/realtime/publication';
 import type { LogEntry, Replay } from '../../domain/realtime/topic-log';
