@@ -25,6 +25,9 @@ export const ERROR_CATALOG = {
   job_has_no_items: { status: 409, title: 'A job without items cannot start', retryable: false },
   job_already_ended: { status: 409, title: 'The job has ended', retryable: false },
   job_not_started: { status: 409, title: 'The job has not started', retryable: false },
+  job_not_ended: { status: 409, title: 'The job has not ended', retryable: false },
+  nothing_to_retry: { status: 409, title: 'No item failed or was left out', retryable: false },
+  job_in_use: { status: 409, title: 'Another job still takes its items from this one', retryable: false },
   invalid_transition: {
     status: 409,
     title: 'The job cannot do this in its present status',

@@ -39,6 +39,9 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   job_has_no_items: 'Upload items first, then start.',
   job_already_ended: 'The job is over and cannot change any more. Create a new one.',
   job_not_started: 'Start the job first.',
+  job_not_ended: 'Wait for the end of the job, or cancel it; then ask again.',
+  nothing_to_retry: 'Every item of the job succeeded: there is nothing to do again.',
+  job_in_use: 'A retry of this job is just taking its items over. Ask again in a moment.',
   invalid_transition: 'Look at the status of the job: what was asked for does not lead on from there.',
   idempotency_in_progress:
     'The first request with this key still runs. Wait, then send the same request again.',

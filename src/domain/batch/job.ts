@@ -23,6 +23,9 @@ export interface JobOptions {
   expires_in_seconds: number | null;
 }
 
+/** What may be changed while the job runs. */
+export type LiveOptions = Pick<JobOptions, 'max_concurrency' | 'max_rps' | 'tolerated_failure'>;
+
 export const DEFAULT_OPTIONS: JobOptions = {
   max_concurrency: null,
   max_rps: null,

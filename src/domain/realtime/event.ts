@@ -4,12 +4,16 @@ export const JOB_EVENT_TYPES = [
   'job.queued',
   'job.started',
   'job.progress',
+  'job.paused',
+  'job.resumed',
+  'job.updated',
   'job.cancelling',
   'job.completed',
   'job.completed_with_errors',
   'job.failed',
   'job.cancelled',
   'job.expired',
+  'job.deleted',
 ] as const;
 export type JobEventType = (typeof JOB_EVENT_TYPES)[number];
 
