@@ -5,32 +5,30 @@ import { createBatchControl } from '../activities/batch/control';
 import { createControlWatch } from '../activities/batch/control-watch';
 import { createIsolation } from '../activities/batch/isolation';
 import { createProcessChunk } from '../activities/batch/process-chunk';
-import { foretell, type Progress } from '../domain/batch/progress';
 import { systemClock } from '../platform/clock';
 import type { ServerConfig, WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
 import { createChunkStore } from '../platform/postgres/chunk-store';
-import { createEventStore } from '../platform/postgres/event-store';
-import type { EventAppender } from '../platform/postgres/job-events';
 import { createIdempotencyStore } from '../platform/postgres/idempotency-store';
 import { createListener } from '../platform/postgres/listener';
 import { createOutboxStore, createOutboxWake, OUTBOX_CHANNEL } from '../platform/postgres/outbox-store';
+import { createRateStore } from '../platform/postgres/rate-store';
+import { createRemainsStore } from '../platform/postgres/remains-store';
 import { createRunStore } from '../platform/postgres/run-store';
-import type { Queryable } from '../platform/postgres/statement';
-import { createStores } from '../platform/postgres/stores';
 import { createSweepStore } from '../platform/postgres/sweep-store';
-import { createProgressPublisher, type ProgressPublisher } from '../platform/redis/progress-publisher';
+import type { ProgressPublisher } from '../platform/redis/progress-publisher';
 import { compiledScript } from '../platform/sandbox/script';
 import { startLoop } from '../workers/loop';
 import { maintain } from '../workers/maintenance';
+import { startPurge } from '../workers/purge';
 import { startRelay } from '../workers/relay';
 import { sweep } from '../workers/sweep';
 import { startWatchdog } from '../workers/watchdog';
 import { createWorkers, type Workers } from '../workers/worker';
-import { type Common, openCommon, openHandlers, type Setting } from './parts';
+import { loanActivities } from './loans';
+import { type Common, eventsOf, openCommon, openHandlers, type Setting } from './parts';
+import { openProgress } from './progress';
 
-/** Chunks of all jobs at once in one process; the items in flight are each job's own business. */
-const CHUNK_SLOTS = 16;
 const TIME_BOX_MS = 20_000;
 const HEARTBEAT_MS = 1_000;
 /** An operator's wish is seen within this and one query. */
@@ -58,7 +56,7 @@ export async function composeWorker(setting: Setting<WorkerConfig>): Promise<{ e
     namespace: config.temporal.namespace,
     workflows: { codePath: workflowBundlePath() },
     ...(await createActivities({ setting, common, progress, shutdown: handBack.signal })),
-    chunkSlots: CHUNK_SLOTS,
+    chunkSlots: config.chunkSlots,
     shutdownGraceMs: config.shutdownGraceMs,
   });
   return { ended: runUntilClosed({ setting, workers, handBack }) };
@@ -97,7 +95,7 @@ interface Running {
 }
 
 interface Parts {
-  setting: Setting<ServerConfig>;
+  setting: Setting<WorkerConfig>;
   common: Common;
   progress: ProgressPublisher;
   shutdown: AbortSignal;
@@ -115,10 +113,15 @@ async function createActivities({ setting, common, progress, shutdown }: Parts) 
   lifecycle.onClose('control watch', () => watch.close());
   const handlers = await openHandlers(setting);
   return {
+    loans: loanActivities(setting, { common, runs, handlers, timeBoxMs: TIME_BOX_MS }),
     control: createBatchControl({
       runs,
       progress,
       log,
+      isRemote: (name) => handlers.get(name)?.remote === true,
+      now: systemClock.now,
+      wake: (ref) =>
+        common.engine.wake(ref).catch((err: unknown) => log.warn({ err }, 'a waiting job was not woken')),
       onCommitted: createOutboxWake(database),
       heartbeatMs: HEARTBEAT_MS,
     }),
@@ -126,6 +129,7 @@ async function createActivities({ setting, common, progress, shutdown }: Parts) 
       batchProcessChunk: createProcessChunk({
         chunks: createChunkStore(database),
         runs,
+        rates: createRateStore(database),
         handlers,
         watch,
         isolation: createIsolation(),
@@ -139,14 +143,10 @@ async function createActivities({ setting, common, progress, shutdown }: Parts) 
   };
 }
 
-function eventsOf(db: Queryable): EventAppender {
-  const events = createEventStore(db);
-  return { append: async (happened) => void (await events.append(happened)) };
-}
-
 /** Relay and progress: what subscribers live on. */
-function openRealtime({ config, log, lifecycle }: Setting<ServerConfig>, common: Common): ProgressPublisher {
-  const { database, redis, realtime } = common;
+function openRealtime(setting: Setting<ServerConfig>, common: Common): ProgressPublisher {
+  const { config, log, lifecycle } = setting;
+  const { database, realtime } = common;
   const relay = startRelay({
     outbox: createOutboxStore(database),
     publish: realtime.publish,
@@ -161,24 +161,7 @@ function openRealtime({ config, log, lifecycle }: Setting<ServerConfig>, common:
     onDown: (err) => log.warn({ err }, 'the relay hears no notifications and polls'),
   });
   lifecycle.onClose('relay listener', () => listener.close());
-  const progress = createProgressPublisher({
-    redis,
-    prefix: config.redisPrefix,
-    realtime,
-    read: (ref) => readProgress(common, ref),
-    onLost: (err) => log.debug({ err }, 'a progress was not published'),
-  });
-  lifecycle.onClose('progress', () => progress.close());
-  return progress;
-}
-
-async function readProgress(
-  { database }: Common,
-  ref: { tenantId: string; jobId: string },
-): Promise<Progress> {
-  const job = await createStores(database).jobs.find(ref);
-  const elapsedMs = job.started_at === null ? 0 : systemClock.now().getTime() - job.started_at.getTime();
-  return { counts: job.counts, ...foretell(job.counts, elapsedMs) };
+  return openProgress(setting, common);
 }
 
 function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database, engine }: Common): void {
@@ -190,6 +173,8 @@ function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database,
     onError,
   });
   lifecycle.onClose('sweep', () => sweeping.stop());
+  const purging = startPurge({ remains: createRemainsStore(database), log, onError });
+  lifecycle.onClose('purge', () => purging.stop());
   const maintenance = startLoop({
     intervalMs: MAINTENANCE_MS,
     step: () =>

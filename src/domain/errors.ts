@@ -14,6 +14,8 @@ export const ERROR_CATALOG = {
   unauthenticated: { status: 401, title: 'A valid API key is needed', retryable: false },
   key_expired: { status: 401, title: 'The API key has expired', retryable: false },
   key_revoked: { status: 401, title: 'The API key was revoked', retryable: false },
+  invalid_chunk_token: { status: 401, title: 'A valid token of a chunk is needed', retryable: false },
+  chunk_token_expired: { status: 401, title: 'The token of the chunk has expired', retryable: false },
   missing_scope: { status: 403, title: 'The API key lacks the scope for this', retryable: false },
   scope_escalation: { status: 403, title: 'A key grants only what it has', retryable: false },
   not_found: { status: 404, title: 'Not found', retryable: false },
@@ -71,6 +73,7 @@ export const ERROR_CATALOG = {
     retryable: false,
   },
   expression_failed: { status: 422, title: 'The expression failed on this item', retryable: false },
+  output_invalid: { status: 422, title: 'The output is not what the handler promises', retryable: false },
   output_not_storable: { status: 422, title: 'The output holds what cannot be stored', retryable: false },
   output_too_large: { status: 422, title: 'The output is larger than 1 MB', retryable: false },
   // of jobs: the `error.code` of a job that ended so

@@ -1,5 +1,10 @@
 /** Rules over JSON as text. */
 
+/** As a line of NDJSON: line breaks stand between tokens only, so a blank does as well. */
+export function onOneLine(json: string): string {
+  return json.includes('\n') || json.includes('\r') ? json.replace(/[\r\n]+/g, ' ') : json;
+}
+
 /**
  * Deeper JSON than this is refused: recursive code, PostgreSQL's json parser among it, ends in a stack overflow some
  * thousands of levels on.

@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { z } from 'zod';
+import { parseCidr } from './http/cidr';
 
 export const ROLES = ['api', 'worker', 'migrate', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -50,6 +51,13 @@ const secretKeys = z
     error: 'expected keys of 32 bytes in base64, comma-separated (openssl rand -base64 32)',
   })
   .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')));
+
+const ranges = z
+  .string()
+  .transform((text) => text.split(',').map((range) => range.trim()))
+  .refine((list) => list.every((range) => parseCidr(range) !== undefined), {
+    error: 'expected addresses in CIDR notation, comma-separated (127.0.0.0/8,fd00::/8)',
+  });
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const TEN_GB = 10_000_000_000;
@@ -120,6 +128,12 @@ export const VARIABLES = {
     example: './handlers',
     roles: SERVERS,
   }),
+  MILLRACE_EGRESS_ALLOW: variable(ranges.optional(), {
+    about:
+      'Private addresses that jobs may call all the same (CIDRs, comma-separated), for development. Not set: none.',
+    example: '127.0.0.0/8',
+    roles: SERVERS,
+  }),
   MILLRACE_UPLOAD_BYTES_MAX: variable(wholeNumber(1_000, Number.MAX_SAFE_INTEGER).default(TEN_GB), {
     about: 'Bytes one upload of items may have.',
     example: String(TEN_GB),
@@ -144,6 +158,16 @@ export const VARIABLES = {
     about:
       'A worker whose event loop stands still for so long, as in a handler without end, ends itself; 0: never.',
     example: '30000',
+    roles: ['worker'],
+  }),
+  MILLRACE_PUBLIC_URL: variable(url(['http:', 'https:']).optional(), {
+    about: 'Where the workers of handlers in other languages reach the API; needed where there are such handlers.',
+    example: 'http://127.0.0.1:3000',
+    roles: ['worker'],
+  }),
+  MILLRACE_CHUNK_SLOTS: variable(wholeNumber(1, 1_000).default(16), {
+    about: 'Chunks of all jobs at once in one worker; how many items are in flight is a matter of each job.',
+    example: '16',
     roles: ['worker'],
   }),
   MILLRACE_SHUTDOWN_GRACE_MS: variable(wholeNumber(0, 600_000).default(10_000), {
@@ -179,6 +203,8 @@ export interface ServerConfig extends Config {
   readonly dataDir: string;
   /** absolute */
   readonly handlersDir: string | undefined;
+  /** CIDRs of addresses that may be called although they are not public */
+  readonly egressAllow: readonly string[];
   readonly expressions: { readonly timeoutMs: number; readonly threads: number | undefined };
   readonly shutdownGraceMs: number;
 }
@@ -186,6 +212,9 @@ export interface ServerConfig extends Config {
 export interface WorkerConfig extends ServerConfig {
   /** 0: no limit */
   readonly frozenLimitMs: number;
+  readonly chunkSlots: number;
+  /** without a slash at its end */
+  readonly publicUrl: string | undefined;
 }
 
 export interface ApiConfig extends ServerConfig {
@@ -240,6 +269,7 @@ function toConfig(values: Values, role: Role): Config {
     secretKeys: values.MILLRACE_SECRET_KEYS,
     dataDir: path.resolve(values.MILLRACE_DATA_DIR),
     handlersDir: values.MILLRACE_HANDLERS_DIR && path.resolve(values.MILLRACE_HANDLERS_DIR),
+    egressAllow: values.MILLRACE_EGRESS_ALLOW ?? [],
     expressions: {
       timeoutMs: values.MILLRACE_EXPRESSION_TIMEOUT_MS,
       threads: values.MILLRACE_EXPRESSION_THREADS,
@@ -257,7 +287,12 @@ function toConfig(values: Values, role: Role): Config {
 }
 
 function toWorkerConfig(server: ServerConfig, values: Values): WorkerConfig {
-  return { ...server, frozenLimitMs: values.MILLRACE_FROZEN_LIMIT_MS };
+  return {
+    ...server,
+    frozenLimitMs: values.MILLRACE_FROZEN_LIMIT_MS,
+    chunkSlots: values.MILLRACE_CHUNK_SLOTS,
+    publicUrl: values.MILLRACE_PUBLIC_URL?.replace(/\/+$/, ''),
+  };
 }
 
 function toMigrateConfig(config: Config, temporal: MigrateConfig['temporal']): MigrateConfig {

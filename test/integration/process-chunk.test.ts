@@ -10,6 +10,7 @@ import { decodeId } from '../../src/domain/ids';
 import { type ChunkStore, createChunkStore } from '../../src/platform/postgres/chunk-store';
 import { createEventStore } from '../../src/platform/postgres/event-store';
 import type { PostgresDatabase } from '../../src/platform/postgres/pool';
+import { createRateStore } from '../../src/platform/postgres/rate-store';
 import { createRunStore, type RunStore } from '../../src/platform/postgres/run-store';
 import type { ChunkReturn } from '../../src/workflows/batch/ports';
 import { insertTenant, openTestDatabase } from '../support/database';
@@ -80,6 +81,7 @@ describe('an attempt at a chunk', () => {
     const processChunk = createProcessChunk({
       chunks: store,
       runs,
+      rates: createRateStore(db),
       handlers: { get: () => handler, list: () => [handler] },
       watch,
       isolation,
@@ -90,7 +92,7 @@ describe('an attempt at a chunk', () => {
       heartbeatMs: 1_000,
     });
     const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
-    return environment.run(processChunk, { ...ref, nowMs: Date.now() });
+    return environment.run(processChunk, { ...ref, lane: 0, nowMs: Date.now() });
   };
   const failures = async (ref: ChunkRef): Promise<{ index: number; code: string }[]> =>
     db.run(

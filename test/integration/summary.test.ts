@@ -47,6 +47,9 @@ function finish(ref: JobRef, { store = runs, attempt = 1 } = {}): Promise<Finish
     progress: { touch: () => undefined, flush: async () => undefined },
     log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
     onCommitted: () => undefined,
+    isRemote: () => false,
+    now: () => new Date(),
+    wake: async () => undefined,
     heartbeatMs: 1_000,
   });
   const environment = new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') });

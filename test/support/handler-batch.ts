@@ -1,5 +1,11 @@
 import { DEFAULT_OPTIONS, type JobOptions, type Json } from '../../src/domain/batch/job';
-import type { Handler, HandlerItem, ItemOutcome, RunBatch } from '../../src/domain/handler/contract';
+import type {
+  Concurrency,
+  Handler,
+  HandlerItem,
+  ItemOutcome,
+  RunBatch,
+} from '../../src/domain/handler/contract';
 
 export interface BatchRecord {
   batch: RunBatch;
@@ -9,8 +15,30 @@ export interface BatchRecord {
   byIndex(): ItemOutcome[];
 }
 
-export interface BatchOverrides extends Partial<Omit<RunBatch, 'options'>> {
+export interface BatchOverrides extends Partial<Omit<RunBatch, 'options' | 'concurrency'>> {
   options?: Partial<JobOptions>;
+  concurrency?: number | Concurrency;
+}
+
+export function steady(concurrency: number): Concurrency {
+  return { now: () => concurrency, onChange: () => () => undefined };
+}
+
+/** One that a test changes. */
+export function changeable(from: number): Concurrency & { set(to: number): void } {
+  const listeners = new Set<() => void>();
+  let current = from;
+  return {
+    now: () => current,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    set(to) {
+      current = to;
+      for (const listener of listeners) listener();
+    },
+  };
 }
 
 /** A batch that writes down what a handler says about its items. */
@@ -22,13 +50,14 @@ export function recordBatch(overrides: BatchOverrides = {}): BatchRecord {
     tenantId: 'tnt_1',
     jobId: 'job_1',
     params: {},
-    concurrency: 10,
     signal: new AbortController().signal,
     log: { debug: silent, info: silent, warn: silent, error: silent },
     mayStart: () => true,
     onStart: (item) => started.push(item.index),
     onOutcome: (outcome) => outcomes.push(outcome),
     ...overrides,
+    concurrency:
+      typeof overrides.concurrency === 'object' ? overrides.concurrency : steady(overrides.concurrency ?? 10),
     options: { ...DEFAULT_OPTIONS, ...overrides.options },
   };
   return { batch, started, outcomes, byIndex: () => outcomes.toSorted((a, b) => a.index - b.index) };

@@ -1,10 +1,14 @@
 import fc from 'fast-check';
+import { blockItems, paceInterval } from '../../src/domain/batch/pace';
 import {
   chunkCount,
   chunkItems,
   chunkRange,
-  concurrencyShare,
-  windowSize,
+  DEFAULT_CONCURRENCY,
+  laneCount,
+  LANES_MAX,
+  laneShare,
+  limitsOf,
 } from '../../src/domain/batch/partition';
 import { foretell, newerCounts, toCounts } from '../../src/domain/batch/progress';
 import {
@@ -15,6 +19,8 @@ import {
   statusesBefore,
   TRANSITIONS,
 } from '../../src/domain/batch/status';
+import { failuresTolerated } from '../../src/domain/batch/tolerance';
+import { wantedState } from '../../src/domain/batch/wanted';
 import { decodeId, encodeId, tryDecodeId } from '../../src/domain/ids';
 
 const total = fc.integer({ min: 1, max: 10_000_000 });
@@ -37,13 +43,96 @@ describe('partition', () => {
     );
   });
 
-  test('what all chunks of a window may have in flight never exceeds max_concurrency', () => {
+  const rate = fc.option(fc.double({ min: 0.01, max: 100_000, noNaN: true }), { nil: null });
+
+  test('what the chunks of all lanes may have in flight is exactly the limit, and no lane is idle', () => {
     fc.assert(
-      fc.property(total, fc.integer({ min: 1, max: 1_000 }), (n, concurrency) => {
-        const window = windowSize(concurrency, chunkCount(n, chunkItems(n)));
-        expect(window * concurrencyShare(concurrency, window)).toBeLessThanOrEqual(concurrency);
+      fc.property(fc.integer({ min: 1, max: 100_000 }), rate, (concurrency, maxRps) => {
+        const limits = { concurrency, maxRps };
+        const shares = Array.from({ length: LANES_MAX + 1 }, (_, lane) => laneShare(limits, lane));
+        expect(shares.reduce((a, b) => a + b, 0)).toBe(concurrency);
+        expect(shares.filter((share) => share > 0)).toHaveLength(laneCount(limits));
+        expect(Math.max(...shares) - Math.min(...shares.slice(0, laneCount(limits)))).toBeLessThanOrEqual(1);
       }),
     );
+  });
+
+  test('a plan’s limit holds whatever the job asks for', () => {
+    fc.assert(
+      fc.property(
+        fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: null }),
+        fc.integer({ min: 1, max: 1_000 }),
+        (max_concurrency, planMax) => {
+          const { concurrency } = limitsOf({ max_concurrency, max_rps: null }, planMax);
+          expect(concurrency).toBeLessThanOrEqual(planMax);
+          if (max_concurrency !== null) expect(concurrency).toBeLessThanOrEqual(max_concurrency);
+        },
+      ),
+    );
+    expect(limitsOf({ max_concurrency: null, max_rps: null }, null).concurrency).toBe(DEFAULT_CONCURRENCY);
+  });
+
+  test('what a lane reserves of a rate is at most a quarter of a second’s worth, but at least one item', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 100_000 }),
+        fc.double({ min: 0.01, max: 100_000, noNaN: true }),
+        (concurrency, maxRps) => {
+          const limits = { concurrency, maxRps };
+          const items = blockItems(limits);
+          expect(items).toBeGreaterThanOrEqual(1);
+          if (items > 1)
+            expect(items * paceInterval(maxRps) * laneCount(limits)).toBeLessThanOrEqual(250.001);
+        },
+      ),
+    );
+  });
+});
+
+describe('tolerated failures', () => {
+  test('exactly the limit is borne and one more is not, by count and by percentage, whichever is less', () => {
+    expect(failuresTolerated(null, 100)).toBeNull();
+    expect(failuresTolerated({ count: 5 }, 100)).toBe(5);
+    expect(failuresTolerated({ count: 0 }, 100)).toBe(0);
+    expect(failuresTolerated({ percentage: 10 }, 1_000)).toBe(100);
+    expect(failuresTolerated({ percentage: 0.57 }, 10_000)).toBe(57);
+    expect(failuresTolerated({ percentage: 50 }, 3)).toBe(1);
+    expect(failuresTolerated({ count: 5, percentage: 1 }, 100)).toBe(1);
+    expect(failuresTolerated({ count: 5, percentage: 100 }, 100)).toBe(5);
+  });
+
+  test('a whole percentage of a total is never a failure short', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 100 }),
+        fc.integer({ min: 1, max: 10_000_000 }),
+        (percentage, of) => {
+          const exact = Number((BigInt(percentage) * BigInt(of)) / 100n);
+          expect(failuresTolerated({ percentage }, of)).toBe(exact);
+        },
+      ),
+    );
+  });
+});
+
+describe('what the row wants of the workflow', () => {
+  const wish = { desired: 'running', outcome: null } as const;
+
+  test('each status that a workflow drives asks for one thing, and all others for nothing', () => {
+    expect(wantedState({ ...wish, status: 'queued' })).toBe('waiting');
+    expect(wantedState({ ...wish, status: 'running' })).toBe('running');
+    expect(wantedState({ ...wish, status: 'paused', desired: 'paused' })).toBe('paused');
+    expect(wantedState({ ...wish, status: 'cancelling', desired: 'cancelled' })).toBe('cancelled');
+    for (const status of ['created', 'finalizing', ...FINAL_STATUSES] as const) {
+      expect(wantedState({ ...wish, status })).toBe('ended');
+    }
+  });
+
+  test('too many failures end a job also while it is paused; a cancel goes first', () => {
+    const exceeded = { desired: 'paused', outcome: 'tolerance_exceeded' } as const;
+    expect(wantedState({ ...exceeded, status: 'paused' })).toBe('exceeded');
+    expect(wantedState({ ...exceeded, status: 'running' })).toBe('exceeded');
+    expect(wantedState({ ...exceeded, status: 'cancelling' })).toBe('cancelled');
   });
 });
 
@@ -115,10 +204,14 @@ describe('status machine', () => {
 
   test('each outcome ends in a status that finalizing may reach', () => {
     for (const outcome of ['drained', 'cancelled', 'tolerance_exceeded', 'expired'] as const) {
-      for (const failed of [0, 1]) expect(TRANSITIONS.finalizing).toContain(finalStatus(outcome, failed));
+      for (const failed of [0, 1])
+        expect(TRANSITIONS.finalizing).toContain(finalStatus(outcome, failed, null));
     }
-    expect(finalStatus('drained', 0)).toBe('completed');
-    expect(finalStatus('drained', 1)).toBe('completed_with_errors');
+    expect(finalStatus('drained', 0, 0)).toBe('completed');
+    expect(finalStatus('drained', 1, null)).toBe('completed_with_errors');
+    expect(finalStatus('drained', 5, 5)).toBe('completed_with_errors');
+    expect(finalStatus('drained', 6, 5)).toBe('failed');
+    expect(finalStatus('cancelled', 6, 5)).toBe('cancelled');
   });
 });
 

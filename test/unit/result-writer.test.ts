@@ -82,6 +82,7 @@ describe('result writer', () => {
       range: { start: 0, end: total },
       writer: store.writer,
       mayStart: () => stop.reason === undefined,
+      gate: { isOpen: true, pass: async () => true },
       onHandOut: () => undefined,
     });
   /** As a handler that is quick at once: the outcome of each item with the item itself. */

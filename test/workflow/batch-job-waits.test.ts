@@ -27,15 +27,15 @@ describe('batchJob over hours', () => {
     const handedOver: number[] = [];
     const plan = {
       status: 'running',
-      desired: 'running',
+      wanted: { state: 'running', lanes: 1, expiresInMs: null },
       handler: 'echo',
+      remote: false,
       total: 10,
       chunkItems: 10,
-      windowChunks: 1,
     };
     const activities = {
       batchBegin: async () => ({ ...plan, firstOpenChunk: 0, succeeded: 0, failed: 0, itemMaxMs: 1_000 }),
-      batchReadDesired: async () => 'running',
+      batchReadDesired: async () => plan.wanted,
       batchFinish: async () => ({ status: 'completed', succeeded: 10, failed: 0, cancelled: 0 }),
       batchProcessChunk: async ({ nowMs }: ChunkArgument): Promise<ChunkReturn> => {
         handedOver.push(nowMs);

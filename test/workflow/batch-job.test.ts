@@ -2,22 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
-import type { DesiredState, Outcome } from '../../src/domain/batch/status';
+import type { Outcome } from '../../src/domain/batch/status';
+import type { WantedState } from '../../src/domain/batch/wanted';
 import type { BatchEnd, BatchInput } from '../../src/workflows/batch/messages';
-import type { BatchPlan, ChunkReturn } from '../../src/workflows/batch/ports';
+import type { BatchPlan, ChunkArgument, ChunkReturn, Wanted } from '../../src/workflows/batch/ports';
 import { recordHistory } from '../support/history';
 import { testNamespace } from '../support/namespace';
 import { installQuietRuntime } from '../support/runtime';
 import { testServers } from '../support/servers';
 import { until } from '../support/wait';
 
+const LANES = 3;
+const RUNNING: Wanted = { state: 'running', lanes: LANES, expiresInMs: null };
+const wanted = (state: WantedState): Wanted => ({ ...RUNNING, state });
+
 const PLAN: BatchPlan = {
   status: 'running',
-  desired: 'running',
+  wanted: RUNNING,
   handler: 'echo',
+  remote: false,
   total: 1_000,
   chunkItems: 100,
-  windowChunks: 3,
   firstOpenChunk: 0,
   succeeded: 0,
   failed: 0,
@@ -27,14 +32,16 @@ const PLAN: BatchPlan = {
 /** The engine's other half, as far as a test decides it; what it isn't told, goes well. */
 class FakeActivities {
   plan: BatchPlan | null = PLAN;
-  desired: DesiredState | 'ended' = 'running';
+  wanted: Wanted = RUNNING;
+  expired = 0;
+  readonly lanes: number[] = [];
   begun = 0;
   looks = 0;
   readonly handedOut: number[] = [];
   readonly outcomes: Outcome[] = [];
   atOnce = 0;
   mostAtOnce = 0;
-  chunk: (no: number, turn: number) => Promise<ChunkReturn> | ChunkReturn = () => DONE;
+  chunk: (no: number, turn: number, lane: number) => Promise<ChunkReturn> | ChunkReturn = () => DONE;
 
   readonly control = {
     batchBegin: async () => {
@@ -43,7 +50,12 @@ class FakeActivities {
     },
     batchReadDesired: async () => {
       this.looks++;
-      return this.desired;
+      return this.wanted;
+    },
+    batchExpire: async () => {
+      this.expired++;
+      this.wanted = wanted('cancelled');
+      return this.wanted;
     },
     batchFinish: async ({ outcome }: { outcome: Outcome }) => {
       this.outcomes.push(outcome);
@@ -57,11 +69,12 @@ class FakeActivities {
   };
 
   readonly batch = {
-    batchProcessChunk: async ({ no }: { no: number }) => {
+    batchProcessChunk: async ({ no, lane }: ChunkArgument) => {
       this.handedOut.push(no);
+      this.lanes.push(lane);
       this.mostAtOnce = Math.max(this.mostAtOnce, ++this.atOnce);
       try {
-        return await this.chunk(no, this.handedOut.filter((n) => n === no).length);
+        return await this.chunk(no, this.handedOut.filter((n) => n === no).length, lane);
       } finally {
         this.atOnce--;
       }
@@ -133,7 +146,7 @@ describe('batchJob', () => {
   test('hands out every chunk once, never more at once than the window, and finishes as drained', async () => {
     const result = await end(await start());
     expect(fake.handedOut.sort((a, b) => a - b)).toEqual(ALL);
-    expect(fake.mostAtOnce).toBeLessThanOrEqual(PLAN.windowChunks);
+    expect(fake.mostAtOnce).toBeLessThanOrEqual(LANES);
     expect(fake.outcomes).toEqual(['drained']);
     expect(result.status).toBe('completed');
   });
@@ -165,18 +178,15 @@ describe('batchJob', () => {
   });
 
   test('a paused job hands nothing out until it is woken, then goes on to the end', async () => {
-    fake.desired = 'paused';
-    fake.chunk = (_no, turn) => (fake.desired === 'paused' && turn === 1 ? back('paused') : DONE);
+    fake.wanted = wanted('paused');
+    fake.chunk = (_no, turn) => (fake.wanted.state === 'paused' && turn === 1 ? back('paused') : DONE);
     const handle = await start();
-    await until(
-      'the window to come back',
-      () => fake.handedOut.length === PLAN.windowChunks && fake.atOnce === 0,
-    );
+    await until('the window to come back', () => fake.handedOut.length === LANES && fake.atOnce === 0);
     const looks = await until('a first look at the row', () => fake.looks > 0 && fake.looks);
     await handle.signal('woken');
     await until('a look for the signal', () => fake.looks > looks);
-    expect(fake.handedOut).toHaveLength(PLAN.windowChunks);
-    fake.desired = 'running';
+    expect(fake.handedOut).toHaveLength(LANES);
+    fake.wanted = RUNNING;
     await handle.signal('woken');
     await end(handle);
     expect(new Set(fake.handedOut)).toEqual(new Set(ALL));
@@ -190,12 +200,12 @@ describe('batchJob', () => {
     });
     fake.chunk = () => held;
     const handle = await start();
-    await until('a full window', () => fake.atOnce === PLAN.windowChunks);
-    fake.desired = 'cancelled';
+    await until('a full window', () => fake.atOnce === LANES);
+    fake.wanted = wanted('cancelled');
     await handle.signal('woken');
     release(back('cancelled'));
     expect((await end(handle)).status).toBe('cancelled');
-    expect(fake.handedOut).toHaveLength(PLAN.windowChunks);
+    expect(fake.handedOut).toHaveLength(LANES);
     expect(fake.outcomes).toEqual(['cancelled']);
   });
 
@@ -209,11 +219,127 @@ describe('batchJob', () => {
     expect(fake.outcomes).toEqual(['cancelled']);
   });
 
+  test('a job that waits for a seat of its plan hands nothing out until it is woken and has one', async () => {
+    fake.plan = { ...PLAN, status: 'queued', wanted: wanted('waiting') };
+    fake.wanted = wanted('waiting');
+    const handle = await start();
+    await until('the job to be begun', () => fake.begun === 1);
+    await handle.signal('woken');
+    const looks = await until('a look at the row', () => fake.looks > 0 && fake.looks);
+    expect(fake.handedOut).toEqual([]);
+    fake.wanted = RUNNING;
+    await handle.signal('woken');
+    await end(handle);
+    expect(fake.looks).toBeGreaterThan(looks);
+    expect(new Set(fake.handedOut)).toEqual(new Set(ALL));
+  });
+
+  test('new limits are seen when it is woken: more lanes at once, and fewer when a chunk finds its lane gone', async () => {
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let narrowed = false;
+    fake.chunk = async (_no, _turn, lane) => {
+      await held;
+      return narrowed && lane > 0 ? back('narrowed') : DONE;
+    };
+    const handle = await start();
+    await until('a full window', () => fake.atOnce === LANES);
+    fake.wanted = { ...RUNNING, lanes: 5 };
+    await handle.signal('woken');
+    await until('two more lanes', () => fake.atOnce === 5);
+    expect([...fake.lanes].sort()).toEqual([0, 1, 2, 3, 4]);
+    narrowed = true;
+    fake.wanted = { ...RUNNING, lanes: 1 };
+    fake.mostAtOnce = 0;
+    release();
+    await end(handle);
+    // Those that were turned away, and all that had not begun, went through the one lane that is left.
+    expect(fake.lanes.slice(5)).toEqual(fake.lanes.slice(5).map(() => 0));
+    expect(fake.mostAtOnce).toBeLessThanOrEqual(1);
+    expect(new Set(fake.handedOut)).toEqual(new Set(ALL));
+  });
+
+  test('a chunk whose next item may begin later keeps its lane, and new limits end its wait', async () => {
+    fake.plan = { ...PLAN, wanted: { ...RUNNING, lanes: 1 } };
+    fake.wanted = { ...RUNNING, lanes: 1 };
+    fake.chunk = (no, turn) => (no === 0 && turn === 1 ? { ...back('throttled'), dueInMs: 3_600_000 } : DONE);
+    const handle = await start();
+    await until('the chunk to come back', () => fake.handedOut.length === 1 && fake.atOnce === 0);
+    await handle.signal('woken');
+    await end(handle);
+    expect(fake.handedOut[1]).not.toBe(undefined);
+    expect(fake.handedOut.filter((no) => no === 0)).toHaveLength(2);
+    expect(fake.mostAtOnce).toBe(1);
+  });
+
+  test('when too much has failed nothing more is handed out, what runs ends by itself, and the job ends so', async () => {
+    let release: (value: ChunkReturn) => void = () => undefined;
+    const held = new Promise<ChunkReturn>((resolve) => {
+      release = resolve;
+    });
+    fake.chunk = (no) => {
+      if (no > 0) return held;
+      fake.wanted = wanted('exceeded');
+      return back('exceeded');
+    };
+    const handle = await start();
+    await until('a look at the row', () => fake.looks > 0);
+    expect(fake.outcomes).toEqual([]);
+    release(DONE);
+    await end(handle);
+    expect(fake.handedOut).toHaveLength(LANES);
+    expect(fake.outcomes).toEqual(['tolerance_exceeded']);
+  });
+
+  test.each(['running', 'paused', 'waiting'] as const)(
+    'a job whose time is up while it is %s is told so, what runs is called back, and it ends',
+    async (state) => {
+      fake.plan = { ...PLAN, wanted: { ...wanted(state), expiresInMs: 300 } };
+      fake.wanted = wanted(state);
+      fake.chunk = () => new Promise<ChunkReturn>((resolve) => setTimeout(resolve, 1_000, back('cancelled')));
+      await end(await start());
+      expect(fake.expired).toBe(1);
+      expect(fake.handedOut).toHaveLength(state === 'running' ? LANES : 0);
+      expect(fake.outcomes).toHaveLength(1);
+    },
+  );
+
+  test('paused, given new limits, with a chunk that failed, handed to a new run and cancelled: all in one life', async () => {
+    let failures = 0;
+    const done = new Set<number>();
+    fake.chunk = async (no) => {
+      if (no === 2 && failures++ === 0) throw new Error('the database is away');
+      if (fake.wanted.state === 'paused') return back('paused');
+      if (no >= 8) return new Promise<ChunkReturn>((resolve) => setTimeout(resolve, 500, back('cancelled')));
+      done.add(no);
+      let firstOpenChunk = 0;
+      while (done.has(firstOpenChunk)) firstOpenChunk++;
+      fake.plan = { ...PLAN, wanted: fake.wanted, firstOpenChunk, succeeded: firstOpenChunk * 100 };
+      return DONE;
+    };
+    const handle = await start({ runEventsMax: 40 });
+    await until('first chunks', () => fake.handedOut.length >= LANES);
+    fake.wanted = wanted('paused');
+    await handle.signal('woken');
+    await until('a look', () => fake.looks > 0);
+    fake.wanted = { ...RUNNING, lanes: 2 };
+    await handle.signal('woken');
+    await until('the last chunks', () => done.size === 8 && fake.atOnce > 0);
+    fake.wanted = wanted('cancelled');
+    await handle.signal('woken');
+    expect((await end(handle)).status).toBe('cancelled');
+    expect(failures).toBeGreaterThan(1);
+    expect(fake.begun).toBeGreaterThan(1);
+    expect(fake.outcomes).toEqual(['cancelled']);
+  });
+
   test('a job that ended behind its back is not driven any further', async () => {
-    fake.desired = 'ended';
+    fake.wanted = wanted('ended');
     fake.chunk = () => back('ended');
     await end(await start());
-    expect(fake.handedOut.length).toBeLessThanOrEqual(PLAN.windowChunks);
+    expect(fake.handedOut.length).toBeLessThanOrEqual(LANES);
   });
 
   test('a job that is gone or has ended is left alone', async () => {

@@ -1,10 +1,5 @@
 /** One look a second, for all the jobs that run in this process, at what their operators want. */
-import type { JobStatus, DesiredState } from '../../domain/batch/status';
-
-export interface Control {
-  status: JobStatus;
-  desired: DesiredState;
-}
+import type { Control } from '../../domain/batch/run';
 
 export interface ControlWatch {
   /** `listener` hears the job's state at each look. @returns the end of it */

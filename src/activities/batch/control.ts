@@ -1,16 +1,15 @@
 /** The short activities around the chunks: begin, look, finish. */
 import { Context } from '@temporalio/activity';
-import { chunkCount } from '../../domain/batch/partition';
-import { isFinal, type JobStatus } from '../../domain/batch/status';
-import type { BatchControlActivities, BatchPlan } from '../../workflows/batch/ports';
+import { chunkCount, laneCount } from '../../domain/batch/partition';
+import { isFinal } from '../../domain/batch/status';
+import { wantedState } from '../../domain/batch/wanted';
+import type { BatchControlActivities, BatchPlan, Wanted } from '../../workflows/batch/ports';
 import { toFailure } from '../to-failure';
 import type { JobRef } from '../../domain/batch/job';
 import type { Finished, RunJob } from '../../domain/batch/run';
 import type { ActivityLog, ProgressPublisher, RunStore } from './ports';
 import { summarise } from './summarise';
 
-/** A workflow over a job in one of these has something to hand out, or will have. */
-const LIVE: readonly JobStatus[] = ['queued', 'running', 'paused', 'cancelling'];
 const NOTHING = { succeeded: 0, failed: 0, cancelled: 0 };
 const SHORT_WAIT_MS = 1_000;
 
@@ -18,6 +17,10 @@ export interface ControlDeps {
   runs: RunStore;
   progress: ProgressPublisher;
   log: ActivityLog;
+  isRemote(handler: string): boolean;
+  now(): Date;
+  /** Tells the workflow of a job to look at its row; never throws. */
+  wake(ref: JobRef): Promise<void>;
   /** the row has changed and wrote an event: wake the relay */
   onCommitted(): void;
   heartbeatMs: number;
@@ -25,8 +28,9 @@ export interface ControlDeps {
 
 export function createBatchControl(deps: ControlDeps): BatchControlActivities {
   return {
-    batchBegin: (ref) => failing(() => begin(deps, ref)),
+    batchBegin: (ref) => failing(() => beating(deps, () => begin(deps, ref))),
     batchReadDesired: (ref) => failing(() => readDesired(deps, ref)),
+    batchExpire: (ref) => failing(() => expire(deps, ref)),
     batchFinish: (argument) => failing(() => beating(deps, () => finish(deps, argument))),
   };
 }
@@ -57,15 +61,24 @@ async function begin(deps: ControlDeps, ref: JobRef): Promise<BatchPlan | null> 
   const done = await deps.runs.doneChunks(ref, chunkCount(job.total, job.chunkItems));
   return {
     status: job.status,
-    desired: job.desired,
+    wanted: toWanted(deps, job),
     handler: job.handler,
+    remote: deps.isRemote(job.handler),
     total: job.total,
     chunkItems: job.chunkItems,
-    windowChunks: job.windowChunks,
     firstOpenChunk: done.firstOpen,
     succeeded: done.succeeded,
     failed: done.failed,
     itemMaxMs: itemMaxMs(job),
+  };
+}
+
+function toWanted({ now }: Pick<ControlDeps, 'now'>, job: RunJob): Wanted {
+  const { limits, expiresAt } = job;
+  return {
+    state: wantedState(job),
+    lanes: laneCount(limits),
+    expiresInMs: expiresAt === null ? null : Math.max(0, expiresAt.getTime() - now().getTime()),
   };
 }
 
@@ -74,14 +87,32 @@ function itemMaxMs({ options }: RunJob): number {
   return options.retry.max_attempts * (options.item_timeout_ms + SHORT_WAIT_MS);
 }
 
-async function readDesired(
-  deps: ControlDeps,
-  ref: JobRef,
-): ReturnType<BatchControlActivities['batchReadDesired']> {
+const GONE: Wanted = { state: 'ended', lanes: 0, expiresInMs: null };
+
+async function readDesired(deps: ControlDeps, ref: JobRef): Promise<Wanted> {
   // A job that is to run again is set running here: chunks are taken of a running one only.
-  await deps.runs.begin(ref);
-  const row = await deps.runs.readDesired(ref);
-  return row === undefined || !LIVE.includes(row.status) ? 'ended' : row.desired;
+  const before = await deps.runs.begin(ref);
+  if (before === undefined) return GONE;
+  // A new limit may be one that the job is beyond already.
+  if (before.tolerated !== null) await deps.runs.exceed(ref, before.tolerated);
+  const job = await deps.runs.look(ref);
+  deps.onCommitted();
+  if (job === undefined) return GONE;
+  // Where one found a seat there may be another.
+  if (job.status === 'running') await wakeNext(deps, ref.tenantId);
+  return toWanted(deps, job);
+}
+
+async function expire(deps: ControlDeps, ref: JobRef): Promise<Wanted> {
+  await deps.runs.expire(ref);
+  const job = await deps.runs.look(ref);
+  return job === undefined ? GONE : toWanted(deps, job);
+}
+
+/** Only makes it faster: the sweep wakes who is next, too. */
+async function wakeNext(deps: ControlDeps, tenantId: string): Promise<void> {
+  const next = await deps.runs.nextWaiting(tenantId);
+  if (next !== undefined) await deps.wake(next);
 }
 
 type FinishArgument = Parameters<BatchControlActivities['batchFinish']>[0];
@@ -98,5 +129,6 @@ async function finish(deps: ControlDeps, { outcome, ...ref }: FinishArgument): P
   const end = await deps.runs.finish(ref, { outcome: fixed.outcome, summary });
   deps.onCommitted();
   deps.log.info({ job_id: ref.jobId, tenant_id: ref.tenantId, ...end }, 'job ended');
+  await wakeNext(deps, ref.tenantId);
   return end;
 }

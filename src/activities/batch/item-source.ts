@@ -18,6 +18,7 @@ export interface ItemSourceOptions {
   writer: { readonly isFull: boolean; room(): Promise<void> };
   /** false: hand out nothing more */
   mayStart(): boolean;
+  gate: { readonly isOpen: boolean; pass(): Promise<boolean> };
   onHandOut(index: number): void;
   /** awaited before an item is handed out */
   before?(index: number): Promise<void>;
@@ -46,6 +47,7 @@ export function createItemSource(options: ItemSourceOptions): ItemSource {
       for (const { index, custom_id, input, attempts } of page) {
         // No promise per item: almost always there is room.
         if (writer.isFull) await writer.room();
+        if (!options.gate.isOpen && !(await options.gate.pass())) return;
         if (!options.mayStart()) return;
         await options.before?.(index);
         after = index;

@@ -11,9 +11,8 @@ import { AppError, isAppError } from '../../domain/errors';
 import type { ChunkArgument, ChunkReturn } from '../../workflows/batch/ports';
 import { wait } from '../handlers/attempt';
 import { toRetryableFailure } from '../to-failure';
-import { type Attempt, back, type ChunkDeps, clockOf, follow, reasonFor } from './attempt';
+import { type Attempt, back, type ChunkDeps, follow, openAttempt, reasonFor } from './attempt';
 import { runChunk } from './run-chunk';
-import { Stop } from './stop';
 import { giveUpSuspect, unmark } from './suspect';
 
 const RETRY_DELAY_MS = 5_000;
@@ -47,24 +46,27 @@ async function takeAndRun(deps: ChunkDeps, argument: ChunkArgument): Promise<Chu
       `This worker has no handler ${JSON.stringify(job?.handler ?? null)}.`,
     );
   }
-  const attempt: Attempt = { deps, held, hold, job, handler, clock: clockOf(argument), stop: new Stop() };
-  const unfollow = follow(attempt);
+  const unfollowed = { deps, held, hold, job, handler };
   try {
-    return await runInTurn(attempt);
+    const gaveUp = await giveUpSuspect(unfollowed);
+    const isolated = !gaveUp && hold.lost_attempts >= LOST_ATTEMPTS_MAX;
+    const attempt = openAttempt({ ...unfollowed, isolated }, argument);
+    const unfollow = follow(attempt);
+    try {
+      return await runInTurn(attempt);
+    } finally {
+      unfollow();
+    }
   } catch (error) {
     // An attempt that says that it ends is not a lost one; where even this fails, it will look like one.
     await deps.chunks.handBack(held, false).catch(() => undefined);
     throw error;
-  } finally {
-    unfollow();
   }
 }
 
 /** Beside other attempts, or, where the chunk is under suspicion, with nothing else at work in this process. */
 async function runInTurn(attempt: Attempt): Promise<ChunkReturn> {
-  const { deps, hold, stop } = attempt;
-  const gaveUp = await giveUpSuspect(attempt);
-  const isolated = !gaveUp && hold.lost_attempts >= LOST_ATTEMPTS_MAX;
+  const { deps, hold, stop, isolated } = attempt;
   // Whoever was at work at a crash comes again at about the same time. The suspects go first: else the one that ends the
   // process could be there before them again and again.
   if (!isolated && hold.lost_attempts > 0) await wait(GIVE_WAY_MS, stop.signal);
@@ -78,7 +80,7 @@ async function runInTurn(attempt: Attempt): Promise<ChunkReturn> {
     });
   }
   try {
-    return await runChunk(attempt, isolated);
+    return await runChunk(attempt);
   } catch (error) {
     if (isolated) await unmark(attempt);
     throw error;

@@ -1,27 +1,23 @@
 /** Runs the items of a held chunk through their handler and writes as it goes. */
-import { chunkRange, concurrencyShare } from '../../domain/batch/partition';
-import { CLEAN_ITEMS_MIN } from '../../domain/batch/run';
+import { chunkRange } from '../../domain/batch/partition';
+import { CHUNK_BOX_MAX_MS, CLEAN_ITEMS_MIN } from '../../domain/batch/run';
 import { AppError, isAppError } from '../../domain/errors';
 import type { ItemOutcome } from '../../domain/handler/contract';
 import type { ChunkReturn } from '../../workflows/batch/ports';
 import { type Attempt, back } from './attempt';
 import type { ChunkClock } from './chunk-clock';
-import { createItemSource } from './item-source';
+import { createItemSource, type ItemSource } from './item-source';
 import { ResultWriter } from './result-writer';
+import { openTimeBox } from './time-box';
 
 /** Items that fall due this soon are taken along. */
 const DUE_SLACK_MS = 1_000;
 
-/** @param isolated one item after the other, each marked before it runs */
-export async function runChunk(attempt: Attempt, isolated: boolean): Promise<ChunkReturn> {
-  const { deps, held, job, clock, stop } = attempt;
-  const concurrency = isolated ? 1 : concurrencyShare(job.options.max_concurrency, job.windowChunks);
-  const inFlight = new Set<number>();
+export async function runChunk(attempt: Attempt): Promise<ChunkReturn> {
+  const { deps, held, job, clock, stop, gate, isolated } = attempt;
   /** handed out and without an outcome */
   const open = new Set<number>();
-  let clean = attempt.hold.clean_items;
-  // A handler may begin a group of items that it then works through one by one.
-  const { writer, check } = openWriter(attempt, () => Math.min(inFlight.size, concurrency));
+  const { writer, check } = openWriter(attempt);
   const source = createItemSource({
     chunks: deps.chunks,
     ref: held,
@@ -30,28 +26,12 @@ export async function runChunk(attempt: Attempt, isolated: boolean): Promise<Chu
     range: chunkRange(held.no, job.chunkItems, job.total),
     writer,
     mayStart: () => stop.reason === undefined,
+    gate,
     onHandOut: (index) => open.add(index),
     ...(isolated && { before: (index: number) => beforeAlone({ attempt, writer, index }) }),
   });
   try {
-    await attempt.handler.runItems(source.items(), {
-      tenantId: held.tenantId,
-      jobId: held.jobId,
-      params: job.params,
-      options: job.options,
-      concurrency,
-      oneByOne: isolated,
-      signal: stop.signal,
-      log: deps.log,
-      mayStart: () => stop.reason === undefined,
-      onStart: (item) => inFlight.add(item.index),
-      onOutcome(outcome) {
-        inFlight.delete(outcome.index);
-        open.delete(outcome.index);
-        if (isolated && ++clean >= CLEAN_ITEMS_MIN) stop.soft('time_box');
-        writer.add(withDueAt(outcome, clock));
-      },
-    });
+    await runItems({ attempt, source, writer, open });
     if (stop.reason === undefined) {
       for (const index of open) writer.add(leftOut(index));
       open.clear();
@@ -66,15 +46,59 @@ export async function runChunk(attempt: Attempt, isolated: boolean): Promise<Chu
   return end(attempt, source.exhausted() && open.size === 0);
 }
 
+interface ItemRun {
+  attempt: Attempt;
+  source: ItemSource;
+  writer: ResultWriter;
+  open: Set<number>;
+}
+
+async function runItems({ attempt, source, writer, open }: ItemRun): Promise<void> {
+  const { deps, held, job, clock, stop, gate, inFlight, isolated } = attempt;
+  let clean = attempt.hold.clean_items;
+  const box = openTimeBox({
+    minMs: deps.timeBoxMs,
+    maxMs: CHUNK_BOX_MAX_MS,
+    onEnd: () => stop.soft('time_box'),
+  });
+  try {
+    await attempt.handler.runItems(source.items(), {
+      tenantId: held.tenantId,
+      jobId: held.jobId,
+      params: job.params,
+      options: job.options,
+      concurrency: attempt.limits,
+      oneByOne: isolated,
+      signal: stop.signal,
+      log: deps.log,
+      mayStart: () => stop.reason === undefined,
+      admit: () => gate.passAgain(),
+      onStart: (item) => inFlight.add(item.index),
+      onOutcome(outcome) {
+        inFlight.delete(outcome.index);
+        open.delete(outcome.index);
+        gate.stir();
+        box.note(outcome.durationMs);
+        if (isolated && ++clean >= CLEAN_ITEMS_MIN) stop.soft('time_box');
+        writer.add(withDueAt(outcome, clock));
+      },
+    });
+  } finally {
+    box.close();
+  }
+}
+
 /** `check` throws what a write failed with. */
-function openWriter(
-  { deps, held, stop }: Attempt,
-  running: () => number,
-): { writer: ResultWriter; check(): void } {
+function openWriter(attempt: Attempt): { writer: ResultWriter; check(): void } {
+  const { deps, held, stop, inFlight, limits } = attempt;
   let failure: Error | undefined;
   const writer = new ResultWriter({
-    write: (outcomes, inFlight) => deps.chunks.write(held, outcomes, inFlight),
-    running,
+    write: async (outcomes, running) => {
+      await deps.chunks.write(held, outcomes, running);
+      await checkTolerance(attempt, outcomes);
+    },
+    // A handler may begin a group of items that it then works through one by one.
+    running: () => Math.min(inFlight.size, limits.now()),
     onWritten: () => deps.progress.touch(held),
     onError(error) {
       failure = error instanceof Error ? error : new Error(String(error));
@@ -88,6 +112,15 @@ function openWriter(
       if (failure !== undefined) throw failure;
     },
   };
+}
+
+/** By the rows of all chunks: others may have seen failures too. */
+async function checkTolerance(
+  { deps, held, tolerated, stop }: Attempt,
+  outcomes: readonly ItemOutcome[],
+): Promise<void> {
+  if (tolerated === null || !outcomes.some(({ status }) => status === 'failed')) return;
+  if (await deps.runs.exceed(held, tolerated)) stop.soft('exceeded');
 }
 
 function withDueAt(outcome: ItemOutcome, clock: ChunkClock): ItemOutcome {

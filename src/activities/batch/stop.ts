@@ -5,6 +5,7 @@ export type StopReason = Exclude<ChunkReason, 'done'> | 'superseded';
 
 export class Stop {
   readonly #abort = new AbortController();
+  readonly #listeners = new Set<() => void>();
   #reason: StopReason | undefined;
 
   get reason(): StopReason | undefined {
@@ -18,7 +19,9 @@ export class Stop {
 
   /** Begin nothing new; what runs ends in peace. */
   soft(reason: StopReason): void {
-    this.#reason ??= reason;
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#tell();
   }
 
   /** End now. */
@@ -26,5 +29,16 @@ export class Stop {
     if (this.#abort.signal.aborted) return;
     this.#reason = reason;
     this.#abort.abort(new Error(reason));
+    this.#tell();
+  }
+
+  /** @returns the end of it */
+  onStop(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -38,18 +38,18 @@ export async function runGroups(
   run: Run,
 ): Promise<void> {
   const { batch, definition } = run;
-  const concurrency = batch.oneByOne ? 1 : Math.max(1, batch.concurrency);
   const wanted = definition.runMany ? (definition.batchSize ?? BATCH_SIZE) : 1;
-  const groupSize = Math.max(1, Math.min(wanted, concurrency));
-  await runLanes(items, { batch, groupSize, lanes: Math.floor(concurrency / groupSize) }, (group) =>
-    runGroup(group, run),
-  );
+  const groupSize = (): number =>
+    batch.oneByOne ? 1 : Math.max(1, Math.min(wanted, batch.concurrency.now()));
+  const lanes = (): number => (batch.oneByOne ? 1 : Math.floor(batch.concurrency.now() / groupSize()));
+  await runLanes(items, { batch, groupSize, lanes }, (group) => runGroup(group, run));
 }
 
 export interface Lanes {
   batch: RunBatch;
-  groupSize: number;
-  lanes: number;
+  groupSize(): number;
+  /** groups at once; asked again whenever the batch's concurrency changes */
+  lanes(): number;
 }
 
 /** Groups of items, so many at once; each is pulled when a lane is free. */
@@ -59,16 +59,35 @@ export async function runLanes(
   work: (group: HandlerItem[]) => Promise<void>,
 ): Promise<void> {
   const feed = itemFeed(items, batch);
-  const lane = async (): Promise<void> => {
-    for (let group = await feed.take(groupSize); group.length > 0; group = await feed.take(groupSize)) {
-      await work(group);
+  // All lanes end before an error is passed on: no item is left running unseen.
+  const ends: Promise<{ error: unknown } | undefined>[] = [];
+  let active = 0;
+  let dry = false;
+  const lane = async (): Promise<{ error: unknown } | undefined> => {
+    try {
+      while (!dry && active <= Math.max(1, lanes())) {
+        const group = await feed.take(groupSize());
+        if (group.length === 0) dry = true;
+        else await work(group);
+      }
+      return undefined;
+    } catch (error) {
+      dry = true;
+      return { error };
+    } finally {
+      active--;
     }
   };
-  // All lanes end before an error of the feed is passed on: no item is left running unseen.
-  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, lanes) }, lane));
+  const widen = (): void => {
+    for (; !dry && active < Math.max(1, lanes()); active++) ends.push(lane());
+  };
+  const unwatch = batch.concurrency.onChange(widen);
+  widen();
+  let failed: { error: unknown } | undefined;
+  for (let n = 0; n < ends.length; n++) failed ??= await ends[n];
+  unwatch();
   await feed.close();
-  const failed = ends.find((end) => end.status === 'rejected');
-  if (failed) throw failed.reason;
+  if (failed !== undefined) throw failed.error;
 }
 
 async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> {
@@ -82,8 +101,8 @@ async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> 
     for (const [i, answer] of answers.entries()) {
       const one = pending[i] as Pending;
       one.attempts++;
-      const { outcome, retryable } = await toOutcome(one, answer, run);
-      const next = retryable ? nextAttempt(one, run) : undefined;
+      const { outcome, retry } = await toOutcome(one, answer, run);
+      const next = retry === undefined ? undefined : nextAttempt(one, run, retry.afterMs);
       if (next === undefined) run.batch.onOutcome(outcome);
       else if (next.inLane) {
         again.push(one);
@@ -91,7 +110,8 @@ async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> 
       } else run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: next.delayMs });
     }
     pending = again;
-    if (pending.length > 0 && !(await wait(delayMs, run.batch.signal))) return;
+    if (pending.length === 0) return;
+    if (!(await wait(delayMs, run.batch.signal)) || (await run.batch.admit?.()) === false) return;
   }
 }
 
@@ -99,10 +119,12 @@ async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> 
 function nextAttempt(
   { attempts }: Pending,
   { batch }: Run,
+  /** what the failure itself asks for */
+  afterMs: number,
 ): { delayMs: number; inLane: boolean } | undefined {
   const { retry } = batch.options;
   if (!mayTryAgain(retry, attempts)) return undefined;
-  const delayMs = retryDelayMs(retry, attempts, randomInt(1_001) / 1_000);
+  const delayMs = Math.max(afterMs, retryDelayMs(retry, attempts, randomInt(1_001) / 1_000));
   return { delayMs, inLane: delayMs <= WAIT_IN_LANE_MAX_MS && batch.mayStart() };
 }
 
@@ -200,12 +222,13 @@ async function toOutcome(
   { item, attempts, startedAt }: Pending,
   answer: Answer<unknown> | Failure,
   run: Run,
-): Promise<{ outcome: ItemOutcome; retryable: boolean }> {
+): Promise<{ outcome: ItemOutcome; retry?: { afterMs: number } }> {
   const output = await readAnswer(answer, run.definition);
   if (!output.ok) {
+    const { retryable, retryAfterMs = 0 } = output.failure;
     return {
       outcome: toFailed(item.index, output.failure, { attempts, startedAt }),
-      retryable: output.failure.retryable,
+      ...(retryable && { retry: { afterMs: retryAfterMs } }),
     };
   }
   const outcome: ItemOutcome = {
@@ -216,7 +239,7 @@ async function toOutcome(
     attempts,
     durationMs: sinceMs(startedAt),
   };
-  return { outcome, retryable: false };
+  return { outcome };
 }
 
 async function readAnswer(

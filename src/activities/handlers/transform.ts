@@ -33,8 +33,8 @@ export function createTransform(evaluator: ExpressionEvaluator): Handler {
     },
     async runItems(items, batch) {
       const { expression } = await parseParams(PARAMS, batch.params);
-      const groupSize = batch.oneByOne ? 1 : GROUP;
-      const lanes = batch.oneByOne ? 1 : Math.min(CALLS_MAX, batch.concurrency);
+      const groupSize = (): number => (batch.oneByOne ? 1 : GROUP);
+      const lanes = (): number => (batch.oneByOne ? 1 : Math.min(CALLS_MAX, batch.concurrency.now()));
       await runLanes(items, { batch, groupSize, lanes }, (group) =>
         transform(group, { evaluator, expression, batch }),
       );

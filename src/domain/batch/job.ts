@@ -63,6 +63,10 @@ export interface Job {
   started_at: Date | null;
   ended_at: Date | null;
   expires_at: Date | null;
+  /** since when it is paused; null: it is not */
+  paused_at: Date | null;
+  /** of earlier pauses, as far as they lay after the job's start */
+  paused_ms: number;
   parent_job_id: string | null;
   error: ItemError | null;
 }
@@ -101,6 +105,24 @@ export interface NewJob {
   reduce: Reduce | null;
   options: JobOptions;
   metadata: Record<string, string>;
+}
+
+/** What is to change of a job; what is left out stays as it is. */
+export interface JobPatch {
+  name?: string | null | undefined;
+  /** in place of all there was */
+  metadata?: Record<string, string> | undefined;
+  options?: { [Option in keyof LiveOptions]?: LiveOptions[Option] | undefined } | undefined;
+}
+
+/** The job that is to do again what failed, or was left out, of an ended one; handler, params and reduce are that one's. */
+export interface NewRetry {
+  /** of the new job */
+  id: string;
+  /** left out: the ended job's */
+  name?: string | null | undefined;
+  metadata?: Record<string, string> | undefined;
+  options: JobOptions;
 }
 
 /** A page of jobs, newest first. */

@@ -1,10 +1,16 @@
-/** How a job is cut into chunks, and how many of them run at once. */
+/** How a job is cut into chunks, how many of them run at once, and what each of those may have in flight. */
+import type { JobOptions } from './job';
+
 export const CHUNK_ITEMS_MAX = 2_000;
 export const CHUNK_ITEMS_MIN = 50;
 /** A job is spread over at least this many chunks where it has the items, so that several workers share it. */
 const CHUNKS_WANTED = 16;
 /** Chunk activities of one job in flight at once. */
-export const WINDOW_MAX = 4;
+export const LANES_MAX = 64;
+/** Items in flight that make another chunk beside the others worth its while. */
+const ITEMS_PER_LANE = 25;
+/** Items per second, likewise. */
+const RATE_PER_LANE = 50;
 /** Items in flight of a job that names no `max_concurrency`. */
 export const DEFAULT_CONCURRENCY = 100;
 
@@ -22,12 +28,36 @@ export function chunkRange(no: number, size: number, total: number): { start: nu
   return { start: no * size, end: Math.min(total, (no + 1) * size) };
 }
 
-/** How many chunks may run at once, so that `window x share <= max_concurrency`. */
-export function windowSize(maxConcurrency: number | null, chunks: number): number {
-  return Math.max(1, Math.min(WINDOW_MAX, chunks, maxConcurrency ?? DEFAULT_CONCURRENCY));
+/** What a job may take at once, over all workers; it may change while the job runs. */
+export interface Limits {
+  /** items in flight, at least 1 */
+  concurrency: number;
+  /** items begun per second; null: no limit */
+  maxRps: number | null;
 }
 
-/** Items one chunk may have in flight: an equal share of the job's `max_concurrency`. */
-export function concurrencyShare(maxConcurrency: number | null, window: number): number {
-  return Math.max(1, Math.floor((maxConcurrency ?? DEFAULT_CONCURRENCY) / window));
+/** @param planMax items in flight that the tenant's plan allows one job; null: no limit */
+export function limitsOf(
+  { max_concurrency, max_rps }: Pick<JobOptions, 'max_concurrency' | 'max_rps'>,
+  planMax: number | null,
+): Limits {
+  const concurrency = Math.min(max_concurrency ?? DEFAULT_CONCURRENCY, planMax ?? Number.POSITIVE_INFINITY);
+  return { concurrency, maxRps: max_rps };
+}
+
+/**
+ * Lanes are the places for chunks that run at once; each running chunk has one to itself, so a limit that is split over
+ * the lanes holds over all workers with nobody to ask.
+ */
+export function laneCount({ concurrency, maxRps }: Limits): number {
+  const wanted = Math.ceil(concurrency / ITEMS_PER_LANE);
+  const fed = maxRps === null ? LANES_MAX : Math.max(1, Math.ceil(maxRps / RATE_PER_LANE));
+  return Math.min(LANES_MAX, wanted, fed);
+}
+
+/** Items that the chunk in `lane` (from 0) may have in flight. The shares of all lanes add up to the concurrency; 0: no such lane. */
+export function laneShare(limits: Limits, lane: number): number {
+  const lanes = laneCount(limits);
+  if (lane >= lanes) return 0;
+  return Math.floor(limits.concurrency / lanes) + (lane < limits.concurrency % lanes ? 1 : 0);
 }

@@ -1,5 +1,5 @@
 /** Counting: how rows and workflow memory become one progress, and what it lets one foretell. */
-import type { Counts } from './job';
+import type { Counts, Job } from './job';
 
 export interface Progress {
   counts: Counts;
@@ -38,6 +38,22 @@ export function foretell(counts: Counts, elapsedMs: number): Omit<Progress, 'cou
   const rate = (done * 1000) / elapsedMs;
   const left = counts.pending + counts.running;
   return { rate_per_second: Math.round(rate * 100) / 100, eta_seconds: Math.ceil(left / rate) };
+}
+
+/** Time in which the job could get on, in ms: from its start to its end, or to `now`, without its pauses. */
+export function activeMs(
+  job: Pick<Job, 'started_at' | 'ended_at' | 'paused_at' | 'paused_ms'>,
+  now: Date,
+): number {
+  if (job.started_at === null) return 0;
+  const untilMs = (job.paused_at ?? job.ended_at ?? now).getTime();
+  return Math.max(0, untilMs - job.started_at.getTime() - job.paused_ms);
+}
+
+/** As `foretell`, of a job as it stands `now`, or as it ended. While it is paused nobody knows what is left of the pause. */
+export function foretellJob(job: Job, counts: Counts, now: Date): Omit<Progress, 'counts'> {
+  const foretold = foretell(counts, activeMs(job, now));
+  return job.status === 'paused' ? { ...foretold, eta_seconds: null } : foretold;
 }
 
 /** The larger of two views of one job: progress only grows, so the larger is the newer. */

@@ -1,7 +1,8 @@
 /** The words between the engine's activities and the rows: what an attempt holds, reads and comes to. Ids are public ids. */
 import type { JobOptions, JobRef, Json } from './job';
+import type { Limits } from './partition';
 import type { Reduce } from './reduce';
-import type { DesiredState, JobStatus } from './status';
+import type { DesiredState, JobStatus, Outcome } from './status';
 
 export interface ChunkRef extends JobRef {
   no: number;
@@ -10,10 +11,20 @@ export interface ChunkRef extends JobRef {
 /** A chunk and the proof of an attempt's turn at it. */
 export type HeldChunk = ChunkRef & { epoch: number };
 
-/** What a chunk or a plan needs of its job. */
-export interface RunJob {
+/** What may change under a running chunk. */
+export interface Control {
   status: JobStatus;
   desired: DesiredState;
+  /** set before the end where that is decided already */
+  outcome: Outcome | null;
+  /** the job's and its tenant's plan's, whichever is less */
+  limits: Limits;
+  /** failed items that it bears; null: all */
+  tolerated: number | null;
+}
+
+/** What a chunk or a plan needs of its job. */
+export interface RunJob extends Control {
   handler: string;
   params: Json;
   options: JobOptions;
@@ -21,7 +32,7 @@ export interface RunJob {
   upload: number;
   total: number;
   chunkItems: number;
-  windowChunks: number;
+  expiresAt: Date | null;
 }
 
 /** What an attempt took, and what earlier attempts left. */
@@ -75,3 +86,5 @@ export const LOST_ATTEMPTS_MAX = 2;
 export const CLEAN_ITEMS_MIN = 50;
 /** Crashes at which an item that ran alone is given up. */
 export const CRASHES_MAX = 2;
+/** Longest that one attempt at a chunk begins new items; about 20 s where items are quick. */
+export const CHUNK_BOX_MAX_MS = 150_000;

@@ -1,8 +1,8 @@
 /**
  * The job's status machine. Every change in the database is one `update … where status in (…)` fed by `statusesBefore`.
  *
- *   created -> queued -> running <-> paused
- *      any of those -> cancelling -> finalizing
+ *   created -> queued -> running -> paused -> queued
+ *      queued waits for a seat of the tenant's plan; any of those -> cancelling -> finalizing
  *      running -> finalizing -> completed | completed_with_errors | failed | cancelled | expired
  */
 export const JOB_STATUSES = [
@@ -25,7 +25,7 @@ export const TRANSITIONS = {
   created: ['queued', 'cancelled', 'expired'],
   queued: ['running', 'paused', 'cancelling', 'finalizing'],
   running: ['paused', 'cancelling', 'finalizing'],
-  paused: ['queued', 'running', 'cancelling', 'finalizing'],
+  paused: ['queued', 'cancelling', 'finalizing'],
   cancelling: ['finalizing'],
   finalizing: ['completed', 'completed_with_errors', 'failed', 'cancelled', 'expired'],
   completed: [],
@@ -61,8 +61,8 @@ export type DesiredState = (typeof DESIRED_STATES)[number];
 /** How the workflow came to the end of dispatching; decides the final status. */
 export type Outcome = 'drained' | 'cancelled' | 'tolerance_exceeded' | 'expired';
 
-/** The final status of a job that ended by `outcome` with so many failed items. */
-export function finalStatus(outcome: Outcome, failed: number): JobStatus {
+/** The final status of a job that ended by `outcome` with so many failed items, of which it tolerates so many (null: all). */
+export function finalStatus(outcome: Outcome, failed: number, tolerated: number | null): JobStatus {
   switch (outcome) {
     case 'cancelled':
       return 'cancelled';
@@ -71,6 +71,8 @@ export function finalStatus(outcome: Outcome, failed: number): JobStatus {
     case 'tolerance_exceeded':
       return 'failed';
     case 'drained':
+      // The one failure too many may have been the last item.
+      if (tolerated !== null && failed > tolerated) return 'failed';
       return failed > 0 ? 'completed_with_errors' : 'completed';
   }
 }

@@ -1,15 +1,18 @@
 /** How many failed items a job bears. */
 import type { JobOptions } from './job';
 
-export type Tolerance = JobOptions['tolerated_failure'];
+/** A percentage of a total is not exact in floating point: a whole number must not come out a hair below itself. */
+const EPSILON = 1e-9;
 
 /**
- * Whether more items failed than the job tolerates: more than `count`, or more than `percentage` of `total`, whichever is
- * met first (the words of Step Functions' ToleratedFailureCount and ToleratedFailurePercentage). Exactly the limit is borne.
+ * Failed items up to which a job goes on: `count`, or `percentage` of `total`, whichever is less (the words of Step
+ * Functions' ToleratedFailureCount and ToleratedFailurePercentage). null: all may fail.
  */
-export function exceedsTolerance(tolerance: Tolerance, failed: number, total: number): boolean {
-  if (tolerance === null) return false;
-  const { count, percentage } = tolerance;
-  if (count !== undefined && failed > count) return true;
-  return percentage !== undefined && failed * 100 > percentage * total;
+export function failuresTolerated(tolerance: JobOptions['tolerated_failure'], total: number): number | null {
+  const limits: number[] = [];
+  if (tolerance?.count !== undefined) limits.push(tolerance.count);
+  if (tolerance?.percentage !== undefined) {
+    limits.push(Math.floor((tolerance.percentage * total) / 100 + EPSILON));
+  }
+  return limits.length === 0 ? null : Math.min(...limits);
 }

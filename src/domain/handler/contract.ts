@@ -39,14 +39,20 @@ export interface HandlerLog {
   error(fields: object, message: string): void;
 }
 
+/** How many items may be in flight: at least one, and another number at another time. */
+export interface Concurrency {
+  now(): number;
+  /** @returns the end of it */
+  onChange(listener: () => void): () => void;
+}
+
 /** One call of the engine: the items of a chunk (or a part of them) and how they are to be run. */
 export interface RunBatch {
   tenantId: string;
   jobId: string;
   params: Json;
   options: JobOptions;
-  /** items in flight at most */
-  concurrency: number;
+  concurrency: Concurrency;
   /** Cancel or shutdown: running items end without an outcome. */
   signal: AbortSignal;
   log: HandlerLog;
@@ -54,6 +60,8 @@ export interface RunBatch {
   oneByOne?: boolean | undefined;
   /** Asked before each item; false: no new item is begun (pause, time box), those running end in peace. */
   mayStart(): boolean;
+  /** Awaited before an item is attempted again, where attempts are paced. False: `mayStart` or `signal` says no. */
+  admit?(): Promise<boolean>;
   /** An item begins. It may still end without an outcome, see `signal`. */
   onStart(item: HandlerItem): void;
   /** An item has ended; in any order, once per item. Must not throw. */
@@ -67,6 +75,11 @@ export interface Handler {
   readonly paramsSchema: Json;
   readonly inputSchema: Json;
   readonly outputSchema: Json;
+  /**
+   * Params that are encrypted at rest and never shown: `name` of a top-level one, or `name.field` (in lower case, meant in any)
+   * of a field of one. `validateParams` and `runItems` get them in clear.
+   */
+  readonly secretParams?: readonly string[] | undefined;
   /** @throws AppError `invalid_params` or `invalid_expression` */
   validateParams(params: Json): Promise<void>;
   /**
@@ -75,6 +88,8 @@ export interface Handler {
    * `validateParams` refuses and for what `items` itself throws.
    */
   runItems(items: AsyncIterable<HandlerItem> | readonly HandlerItem[], batch: RunBatch): Promise<void>;
+  /** Served by other processes (./remote.ts): its chunks are lent out, and `runItems` is never called. */
+  readonly remote?: true;
 }
 
 export interface HandlerRegistry {

@@ -1,6 +1,6 @@
 /** Which topics an event goes to, and in what form. */
 import { isFinal, JOB_STATUSES } from '../batch/status';
-import { type StoredEvent, topicFor } from './event';
+import { type JobEventType, type StoredEvent, topicFor } from './event';
 
 export interface Target {
   topic: string;
@@ -17,13 +17,20 @@ export interface Publication {
   targets: readonly Target[];
 }
 
-const FINAL_TYPES: ReadonlySet<string> = new Set(
-  JOB_STATUSES.filter(isFinal).map((status) => `job.${status}`),
-);
+const DELETED: JobEventType = 'job.deleted';
+const FINAL_TYPES: ReadonlySet<string> = new Set([
+  ...JOB_STATUSES.filter(isFinal).map((status) => `job.${status}`),
+  DELETED,
+]);
 
 /** The event after which nothing happens to a job any more. */
 export function isFinalJobEvent(type: string): boolean {
   return FINAL_TYPES.has(type);
+}
+
+/** There is no job any more that could be shown as it ended. */
+export function isDeletion(type: string): boolean {
+  return type === DELETED;
 }
 
 /** An event goes to its job's topic, if it is about one, and to its tenant's. `data` stays the exact text. */

@@ -1,94 +1,59 @@
 /** A job as the engine runs it: begun, looked at, brought to its end. Every change is by the one transition table. */
-import { decodeId, encodeId } from '../../domain/ids';
-import type { ItemError } from '../../domain/batch/job';
-import type { JobRef } from '../../domain/batch/job';
-import type { Finished, RunJob } from '../../domain/batch/run';
+import type { ItemError, JobRef } from '../../domain/batch/job';
+import { limitsOf } from '../../domain/batch/partition';
+import type { Reduce, Reduced } from '../../domain/batch/reduce';
+import type { Control, Finished, RunJob } from '../../domain/batch/run';
 import {
-  type DesiredState,
   finalStatus,
   isFinal,
   type JobStatus,
   type Outcome,
   statusesBefore,
 } from '../../domain/batch/status';
-import type { Reduce, Reduced } from '../../domain/batch/reduce';
+import { failuresTolerated } from '../../domain/batch/tolerance';
+import { decodeId, encodeId } from '../../domain/ids';
+import { PLAN_LIMITS } from '../../domain/key/plans';
+import type { PlanName } from '../../domain/key/scopes';
 import type { JobEventType } from '../../domain/realtime/event';
+import { deriveItems } from './derive-items';
 import { type EventAppender, jobEvent } from './job-events';
-import { JOB_FIND } from './job-store';
-import type { JobRow } from './job-row';
+import { JOB_FIND } from './job-find';
 import { RETRY_CLEAR_JOB } from './retry-statements';
-import { type Database, type Queryable, statement } from './statement';
+import {
+  RUN_BEGIN,
+  RUN_COUNT_RESULTS,
+  RUN_DONE_CHUNKS,
+  RUN_DROP_CHUNKS,
+  RUN_EXCEED,
+  RUN_EXPIRE,
+  RUN_FENCE_ALL,
+  RUN_FINALIZE,
+  RUN_FIND,
+  RUN_FINISH,
+  RUN_LOCK_TENANT,
+  RUN_LOOK,
+  RUN_NEXT_WAITING,
+  RUN_OUTCOME,
+  RUN_SEATS_TAKEN,
+  RUN_WATCH,
+  type RunRow,
+  type WatchRow,
+} from './run-statements';
+import type { Database, Queryable } from './statement';
 import { computeSummary } from './summary-store';
 
-export const RUN_BEGIN = statement<{ id: string }>(
-  'run.begin',
-  `update jobs j set status = 'running', started_at = coalesce(started_at, now())
-   where tenant_id = $1 and id = $2 and status in ('queued', 'paused') and desired = 'running' returning id`,
-);
-
-/** The chunks before the first that is not done, and what they came to. */
-export const RUN_DONE_CHUNKS = statement<{ first_open: number; succeeded: number; failed: number }>(
-  'run.done_chunks',
-  `with open as (
-     select coalesce(min(n.no), $2::int) as no from generate_series(0, $2::int - 1) n(no)
-     left join chunks c on c.job_id = $1 and c.no = n.no where c.done is not true
-   )
-   select open.no as first_open, coalesce(sum(c.succeeded), 0)::int as succeeded, coalesce(sum(c.failed), 0)::int as failed
-   from open left join chunks c on c.job_id = $1 and c.no < open.no group by open.no`,
-);
-
-export const RUN_READ_DESIRED = statement<{ desired: DesiredState; status: JobStatus }>(
-  'run.read_desired',
-  `update jobs set seen_version = desired_version where tenant_id = $1 and id = $2 returning desired, status`,
-);
-
-/** One query for all the jobs that run in a process, once a second. */
-export const RUN_WATCH = statement<{ id: string; status: JobStatus; desired: DesiredState }>(
-  'run.watch',
-  `select id, status, desired from jobs where id = any($1)`,
-);
-
-export const RUN_FINALIZE = statement(
-  'run.finalize',
-  `update jobs set status = 'finalizing', seen_version = desired_version,
-     -- Who asked for the end gets it, also where the last item was quicker.
-     outcome = case when status = 'cancelling' then 'cancelled' else $3 end
-   where tenant_id = $1 and id = $2 and status = any($4)`,
-);
-
-/** No attempt that began before this can write any more. */
-export const RUN_FENCE_ALL = statement(
-  'run.fence_all',
-  `update chunks set epoch = epoch + 1, held = false, running = 0 where job_id = $1`,
-);
-
-export const RUN_OUTCOME = statement<{ status: JobStatus; outcome: Outcome | null }>(
-  'run.outcome',
-  `select status, outcome from jobs where tenant_id = $1 and id = $2`,
-);
-
-export const RUN_COUNT_RESULTS = statement<{ succeeded: number; failed: number }>(
-  'run.count_results',
-  `select count(*) filter (where status = 'succeeded')::int as succeeded,
-          count(*) filter (where status = 'failed')::int as failed from results where job_id = $1`,
-);
-
-export const RUN_FINISH = statement<JobRow>(
-  'run.finish',
-  `update jobs j set status = $3, succeeded = $4, failed = $5, cancelled = total - $4 - $5, summary = $6, error = $7,
-     ended_at = now()
-   where tenant_id = $1 and id = $2 and status = 'finalizing' returning j.*, 0 as running`,
-);
-
-export const RUN_DROP_CHUNKS = statement('run.drop_chunks', `delete from chunks where job_id = $1`);
-
 export interface RunStore {
-  /** queued -> running. Undefined: no such job. */
+  /** queued -> running where the plan has a seat, with its items where it is another job's retry. Undefined: no such job. */
   begin(ref: JobRef): Promise<RunJob | undefined>;
   find(ref: JobRef): Promise<RunJob | undefined>;
   doneChunks(ref: JobRef, chunks: number): Promise<{ firstOpen: number; succeeded: number; failed: number }>;
-  readDesired(ref: JobRef): Promise<{ desired: DesiredState; status: JobStatus } | undefined>;
-  watch(jobIds: readonly string[]): Promise<{ jobId: string; status: JobStatus; desired: DesiredState }[]>;
+  /** The job as it is, and a note in its row that the workflow looked at it. */
+  look(ref: JobRef): Promise<RunJob | undefined>;
+  expire(ref: JobRef): Promise<void>;
+  /** Decides that the job ends for its failed items, where they are more than `tolerated`. @returns whether they are */
+  exceed(ref: JobRef, tolerated: number): Promise<boolean>;
+  watch(jobIds: readonly string[]): Promise<({ jobId: string } & Control)[]>;
+  nextWaiting(tenantId: string): Promise<JobRef | undefined>;
   /** Fences all chunks off and fixes the outcome; the outcome of whoever came first stands. */
   finalize(ref: JobRef, outcome: Outcome): Promise<{ status: JobStatus; outcome: Outcome } | undefined>;
   /** The aggregation; only once nothing can be written any more. */
@@ -105,15 +70,21 @@ const ENDED_ERRORS: Partial<Record<JobStatus, ItemError>> = {
 export function createRunStore(db: Database, eventsOf: (db: Queryable) => EventAppender): RunStore {
   return {
     begin: (ref) => begin(db, eventsOf, ref),
-    find: async (ref) => toRunJob((await db.run(JOB_FIND, keyOf(ref)))[0]),
+    find: async (ref) => toRunJob((await db.run(RUN_FIND, keyOf(ref)))[0]),
     async doneChunks(ref, chunks) {
       const [row] = await db.run(RUN_DONE_CHUNKS, [decodeId('job', ref.jobId), chunks]);
       return { firstOpen: row?.first_open ?? 0, succeeded: row?.succeeded ?? 0, failed: row?.failed ?? 0 };
     },
-    readDesired: async (ref) => (await db.run(RUN_READ_DESIRED, keyOf(ref)))[0],
+    look: async (ref) => toRunJob((await db.run(RUN_LOOK, keyOf(ref)))[0]),
+    expire: async (ref) => void (await db.run(RUN_EXPIRE, keyOf(ref))),
+    exceed: async (ref, tolerated) => (await db.run(RUN_EXCEED, [...keyOf(ref), tolerated])).length > 0,
     async watch(jobIds) {
       const rows = await db.run(RUN_WATCH, [jobIds.map((id) => decodeId('job', id))]);
-      return rows.map(({ id, ...rest }) => ({ jobId: encodeId('job', id), ...rest }));
+      return rows.map((row) => ({ jobId: encodeId('job', row.id), ...toControl(row) }));
+    },
+    async nextWaiting(tenantId) {
+      const [next] = await db.run(RUN_NEXT_WAITING, [decodeId('tenant', tenantId)]);
+      return next === undefined ? undefined : { tenantId, jobId: encodeId('job', next.id) };
     },
     finalize: (ref, outcome) => finalize(db, ref, outcome),
     summarise: (ref, reduce) => computeSummary(db, { jobId: ref.jobId, reduce }),
@@ -130,22 +101,35 @@ async function begin(
   eventsOf: (db: Queryable) => EventAppender,
   ref: JobRef,
 ): Promise<RunJob | undefined> {
+  const [job] = await db.run(RUN_FIND, keyOf(ref));
+  if (job === undefined || job.status !== 'queued' || job.desired !== 'running') return toRunJob(job);
+  if (job.parent_job_id !== null && job.upload === 0) await db.transaction((tx) => deriveItems(tx, ref));
   return db.transaction(async (tx) => {
-    const [started] = await tx.run(RUN_BEGIN, keyOf(ref));
-    // A job that begins again has chunks already: they hold the counts, not its row.
-    const [row] = await tx.run(JOB_FIND, keyOf(ref));
-    if (started !== undefined && row !== undefined) {
-      await eventsOf(tx).append([jobEvent('job.started', row)]);
+    if (await hasSeat(tx, ref, job.plan)) {
+      const [started] = await tx.run(RUN_BEGIN, keyOf(ref));
+      // A job that begins again has chunks already: they hold the counts, not its row.
+      const [row] = started === undefined ? [] : await tx.run(JOB_FIND, keyOf(ref));
+      if (started !== undefined && row !== undefined) {
+        await eventsOf(tx).append([{ ...jobEvent('job.started', row), occurrence: started.desired_version }]);
+      }
     }
-    return toRunJob(row);
+    return toRunJob((await tx.run(RUN_FIND, keyOf(ref)))[0]);
   });
 }
 
-function toRunJob(row: JobRow | undefined): RunJob | undefined {
+/** Whether the plan lets the job run, now that it is next. */
+async function hasSeat(tx: Queryable, ref: JobRef, plan: PlanName): Promise<boolean> {
+  const { runningJobs } = PLAN_LIMITS[plan];
+  if (runningJobs === null) return true;
+  await tx.run(RUN_LOCK_TENANT, [decodeId('tenant', ref.tenantId)]);
+  const [seats] = await tx.run(RUN_SEATS_TAKEN, [...keyOf(ref), runningJobs]);
+  return seats !== undefined && seats.taken < runningJobs;
+}
+
+function toRunJob(row: RunRow | undefined): RunJob | undefined {
   if (row === undefined) return undefined;
   return {
-    status: row.status,
-    desired: row.desired,
+    ...toControl(row),
     handler: row.handler,
     params: row.params,
     options: row.options,
@@ -153,7 +137,17 @@ function toRunJob(row: JobRow | undefined): RunJob | undefined {
     upload: row.upload,
     total: row.total,
     chunkItems: row.chunk_items ?? Math.max(1, row.total),
-    windowChunks: row.window_chunks ?? 1,
+    expiresAt: row.expires_at,
+  };
+}
+
+function toControl(row: Omit<WatchRow, 'id'>): Control {
+  return {
+    status: row.status,
+    desired: row.desired,
+    outcome: row.outcome,
+    limits: limitsOf(row.options, PLAN_LIMITS[row.plan].concurrencyPerJob),
+    tolerated: failuresTolerated(row.options.tolerated_failure, row.total),
   };
 }
 
@@ -181,7 +175,8 @@ async function finish({ db, eventsOf, ref, end }: Finish): Promise<Finished> {
   const jobUuid = decodeId('job', ref.jobId);
   const [counted] = await db.run(RUN_COUNT_RESULTS, [jobUuid]);
   const { succeeded, failed } = counted ?? { succeeded: 0, failed: 0 };
-  const status = finalStatus(end.outcome, failed);
+  const [job] = await db.run(RUN_FIND, keyOf(ref));
+  const status = finalStatus(end.outcome, failed, job === undefined ? null : toControl(job).tolerated);
   const error = ENDED_ERRORS[status];
   return db.transaction(async (tx) => {
     const [row] = await tx.run(RUN_FINISH, [

@@ -8,7 +8,7 @@ export interface DrivenJob {
   jobId: string;
   handler: string;
   priority: number;
-  /** an operator's wish that the workflow has not seen */
+  /** an operator's wish that the workflow has not seen, or the job is the next of its tenant that may begin */
   unseen: boolean;
 }
 
@@ -28,7 +28,11 @@ export const SWEEP_CLAIM = statement<DrivenRow>(
      where status in ('queued', 'running', 'paused', 'cancelling', 'finalizing')
        and coalesce(checked_at, queued_at) < $2
      order by coalesce(checked_at, queued_at) limit $3 for update skip locked
-   ) returning j.id, j.tenant_id, j.handler, j.options, j.seen_version < j.desired_version as unseen`,
+   ) returning j.id, j.tenant_id, j.handler, j.options,
+     j.seen_version < j.desired_version or (j.status = 'queued' and j.id = (
+       select q.id from jobs q where q.tenant_id = j.tenant_id and q.status = 'queued' and q.desired = 'running'
+       order by (q.options ->> 'priority')::smallint, q.id limit 1
+     )) as unseen`,
 );
 
 export const SWEEP_PARTITIONS = statement<{ made: number }>(

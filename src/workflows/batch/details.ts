@@ -1,5 +1,6 @@
 /** What an operator reads in Temporal's UI. Markdown; costs no event. */
 import type { Finished } from '../../domain/batch/run';
+import type { JobStatus } from '../../domain/batch/status';
 import type { ChunkLedger } from './ledger';
 import type { BatchPlan } from './ports';
 
@@ -8,17 +9,18 @@ export interface Described {
   jobId: string;
   plan: BatchPlan;
   ledger: ChunkLedger;
+  status: JobStatus;
   end?: Finished;
 }
 
-export function describeRun({ tenantId, jobId, plan, ledger, end }: Described): string {
+export function describeRun({ tenantId, jobId, plan, ledger, status, end }: Described): string {
   const counts = ledger.counts();
   const tally = end ?? counts;
   return [
     `**Batch ${jobId}** of tenant ${tenantId}`,
     '',
     `- handler: \`${plan.handler}\``,
-    `- status: ${end?.status ?? 'running'}`,
+    `- status: ${status}`,
     `- items: ${tally.succeeded} succeeded, ${tally.failed} failed of ${plan.total}`,
     `- chunks: ${ledger.done} done, ${ledger.inFlight} in flight of ${ledger.chunks} (${plan.chunkItems} items each)`,
     '',

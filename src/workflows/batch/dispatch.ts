@@ -1,17 +1,11 @@
-/** The window of chunk activities: what is handed out, when it waits, and how it ends. */
-import {
-  ActivityCancellationType,
-  CancellationScope,
-  condition,
-  isCancellation,
-  proxyActivities,
-  sleep,
-} from '@temporalio/workflow';
-import { TASK_QUEUES } from '../../domain/batch/engine';
+/** The lanes of chunk activities: what is handed out, when it waits, and how it ends. */
+import { CancellationScope, condition, isCancellation, sleep } from '@temporalio/workflow';
 import type { JobRef } from '../../domain/batch/job';
-import type { DesiredState, Outcome } from '../../domain/batch/status';
-import type { ChunkLedger } from './ledger';
-import type { BatchChunkActivities, BatchControlActivities, BatchPlan } from './ports';
+import type { JobStatus, Outcome } from '../../domain/batch/status';
+import type { WantedState } from '../../domain/batch/wanted';
+import { createChunkActivity } from './chunk-activity';
+import type { ChunkLedger, Turn } from './ledger';
+import type { BatchControlActivities, BatchPlan, ChunkReturn, Wanted } from './ports';
 
 /** Waiting items of a chunk fall due in waves; handing it out for each one by one would only lengthen the history. */
 const DEFERRED_MIN_MS = 1_000;
@@ -21,16 +15,16 @@ export interface Dispatch {
   ref: JobRef;
   plan: BatchPlan;
   ledger: ChunkLedger;
-  /** set by the signal, cleared when the row was looked at */
-  heard: { woken: boolean };
+  /** calls to look at the row: counted by the signal */
+  heard: { wakes: number };
   /** Tells queries and the UI how far it is. */
-  show(): void;
-  readDesired: BatchControlActivities['batchReadDesired'];
+  show(status: JobStatus): void;
+  control: Pick<BatchControlActivities, 'batchReadDesired' | 'batchExpire'>;
   /** The history is long: begin nothing new and hand over. */
   isLong(): boolean;
 }
 
-/** Until all chunks are done (`drained`), the job is cancelled, or the run should hand over (undefined). */
+/** Until all chunks are done (`drained`), the job comes to another end, or the run should hand over (undefined). */
 export async function dispatchChunks(run: Dispatch): Promise<Outcome | undefined> {
   const scope = new CancellationScope();
   try {
@@ -38,72 +32,137 @@ export async function dispatchChunks(run: Dispatch): Promise<Outcome | undefined
   } catch (error) {
     if (!isCancellation(error)) throw error;
     // Cancelled from Temporal's side: the job ends as cancelled, as if the API had been asked.
-    return await CancellationScope.nonCancellable(() => stop(run, scope));
+    return await CancellationScope.nonCancellable(() => callBack(run, scope));
   }
 }
 
 async function dispatchUntilEnd(run: Dispatch, scope: CancellationScope): Promise<Outcome | undefined> {
-  const { ledger, heard } = run;
+  const { ledger, heard, control, ref } = run;
   const begin = createBegin(run, scope);
-  let desired: DesiredState | 'ended' = run.plan.desired;
+  const clock = expiryClock(run.plan.wanted.expiresInMs, scope);
+  let { wanted } = run.plan;
+  let wakes = 0;
   for (;;) {
-    if (heard.woken) {
-      heard.woken = false;
-      desired = await run.readDesired(run.ref);
+    if (heard.wakes !== wakes) {
+      wakes = heard.wakes;
+      wanted = await control.batchReadDesired(ref);
       continue;
     }
-    if (desired === 'ended') return 'drained';
-    if (desired === 'cancelled') return await stop(run, scope);
-    if (ledger.isDrained) return 'drained';
+    if (clock.isUp()) {
+      clock.stop();
+      wanted = await control.batchExpire(ref);
+      continue;
+    }
+    const end = await endOf(run, wanted, scope);
+    if (end !== undefined) return end;
     const long = run.isLong();
     if (long && ledger.inFlight === 0) return undefined;
-    if (desired === 'running' && !long) {
-      for (let no = ledger.next(); no !== undefined; no = ledger.next()) begin(no);
-      run.show();
-    }
+    if (wanted.state === 'running' && !long) handOut(run, wanted, begin);
+    run.show(SHOWN[wanted.state]);
     const before = ledger.settled;
-    await condition(() => heard.woken || ledger.settled !== before);
+    await condition(() => heard.wakes !== wakes || clock.isUp() || ledger.settled !== before);
   }
 }
 
-function createBegin(run: Dispatch, scope: CancellationScope): (no: number) => void {
-  const { batchProcessChunk } = proxyActivities<BatchChunkActivities>({
-    taskQueue: TASK_QUEUES.batch,
-    // The time box is 20 s; an item that began just before its end may take its whole timeout.
-    startToCloseTimeout: 120_000 + run.plan.itemMaxMs,
-    heartbeatTimeout: '10 seconds',
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    // Without end: a chunk is never given up, its items fail one by one. `batchProcessChunk` throws no final failures.
-    retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '3 seconds' },
-  });
-  const work = async (no: number): Promise<void> => {
+/** How operators see it. */
+const SHOWN: Readonly<Record<WantedState, JobStatus>> = {
+  running: 'running',
+  waiting: 'queued',
+  paused: 'paused',
+  cancelled: 'cancelling',
+  exceeded: 'running',
+  ended: 'finalizing',
+};
+
+function handOut({ ledger }: Dispatch, { lanes }: Wanted, begin: (turn: Turn) => void): void {
+  ledger.lanes = lanes;
+  for (let turn = ledger.next(); turn !== undefined; turn = ledger.next()) begin(turn);
+}
+
+/** Whether the job has come to the end of dispatching, and how. */
+async function endOf(
+  run: Dispatch,
+  { state }: Wanted,
+  scope: CancellationScope,
+): Promise<Outcome | undefined> {
+  if (state === 'cancelled' || state === 'exceeded') run.show(SHOWN[state]);
+  if (state === 'cancelled') return callBack(run, scope);
+  if (state === 'exceeded') {
+    // What is in flight sees the row itself, ends its items and hands back.
+    await condition(() => run.ledger.inFlight === 0);
+    return 'tolerance_exceeded';
+  }
+  return state === 'ended' || run.ledger.isDrained ? 'drained' : undefined;
+}
+
+function createBegin(run: Dispatch, scope: CancellationScope): (turn: Turn) => void {
+  const { ledger, heard } = run;
+  const process = createChunkActivity(run.plan);
+  const work = async (turn: Turn): Promise<void> => {
+    const wakes = heard.wakes;
     // In the workflow this is Temporal's clock: the same at each replay, and what the waits are measured by.
     // eslint-disable-next-line no-restricted-syntax
-    const back = await batchProcessChunk({ ...run.ref, no, nowMs: Date.now() });
-    run.ledger.settle(no, back);
+    const back = await process({ ...run.ref, ...turn, nowMs: Date.now() });
+    // Keeps its lane, since another chunk there could not begin an item any sooner. A change of the limits since it was
+    // handed out ends the wait.
+    if (back.reason === 'throttled')
+      await condition(() => heard.wakes !== wakes, Math.max(1, back.dueInMs ?? 0));
+    ledger.settle(turn, back);
     // The chunk saw a state that this run may not know of: look at the row before handing out anything again.
-    if (back.reason === 'paused' || back.reason === 'cancelled' || back.reason === 'ended')
-      run.heard.woken = true;
-    run.show();
+    if (SEEN_IN_ROW.has(back.reason)) heard.wakes++;
     if (back.reason !== 'deferred') return;
     await sleep(Math.max(DEFERRED_MIN_MS, back.dueInMs ?? 0));
-    run.ledger.giveBack(no);
+    ledger.giveBack(turn);
   };
-  return (no) => {
-    run.ledger.begin(no);
-    scope.run(() => work(no)).catch((error: unknown) => failed(no, error));
+  return (turn) => {
+    ledger.begin(turn);
+    scope.run(() => work(turn)).catch((error: unknown) => failed(turn, error));
   };
 
   /** No failure of a chunk is final, so this is a fault of the engine: hand out again, but not in a rush. */
-  async function failed(no: number, error: unknown): Promise<void> {
+  async function failed(turn: Turn, error: unknown): Promise<void> {
     if (!isCancellation(error)) await sleep(FAULT_PAUSE_MS).catch(() => undefined);
-    run.ledger.giveBack(no);
+    ledger.giveBack(turn);
   }
 }
 
+const SEEN_IN_ROW: ReadonlySet<ChunkReturn['reason']> = new Set([
+  'narrowed',
+  'paused',
+  'cancelled',
+  'exceeded',
+  'ended',
+]);
+
 /** Calls back what is in flight and waits for it, so that what was finished is still written. */
-async function stop(run: Dispatch, scope: CancellationScope): Promise<Outcome> {
+async function callBack(run: Dispatch, scope: CancellationScope): Promise<Outcome> {
   scope.cancel();
   await condition(() => run.ledger.inFlight === 0);
   return 'cancelled';
+}
+
+interface ExpiryClock {
+  isUp(): boolean;
+  /** its word was heard */
+  stop(): void;
+}
+
+function expiryClock(expiresInMs: number | null, scope: CancellationScope): ExpiryClock {
+  let up = false;
+  if (expiresInMs !== null) {
+    scope
+      .run(() => sleep(Math.max(1, expiresInMs)))
+      .then(
+        () => {
+          up = true;
+        },
+        () => undefined,
+      );
+  }
+  return {
+    isUp: () => up,
+    stop: () => {
+      up = false;
+    },
+  };
 }

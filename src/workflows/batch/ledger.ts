@@ -4,15 +4,23 @@ import { chunkCount } from '../../domain/batch/partition';
 import { toCounts } from '../../domain/batch/progress';
 import type { BatchPlan, ChunkReturn } from './ports';
 
+export interface Turn {
+  no: number;
+  lane: number;
+}
+
 export class ChunkLedger {
   readonly chunks: number;
   /** Grows whenever a chunk comes back, in whatever way. */
   settled = 0;
+  /** chunks that may be in flight at once */
+  lanes: number;
   readonly #plan: BatchPlan;
   #nextFresh: number;
   #succeeded: number;
   #failed: number;
-  readonly #inFlight = new Set<number>();
+  /** chunk by lane */
+  readonly #inFlight = new Map<number, number>();
   /** what is left of them waits for another attempt of its items */
   readonly #deferred = new Set<number>();
   /** handed back before they were done; they go first */
@@ -21,6 +29,7 @@ export class ChunkLedger {
   constructor(plan: BatchPlan) {
     this.#plan = plan;
     this.chunks = chunkCount(plan.total, plan.chunkItems);
+    this.lanes = plan.wanted.lanes;
     this.#nextFresh = plan.firstOpenChunk;
     this.#succeeded = plan.succeeded;
     this.#failed = plan.failed;
@@ -39,24 +48,25 @@ export class ChunkLedger {
     return this.#nextFresh - this.#inFlight.size - this.#returned.length - this.#deferred.size;
   }
 
-  /** The next chunk to hand out, or undefined: the window is full or nothing is left. */
-  next(): number | undefined {
-    if (this.#inFlight.size >= this.#plan.windowChunks) return undefined;
-    return this.#returned[0] ?? (this.#nextFresh < this.chunks ? this.#nextFresh : undefined);
+  /** The next chunk to hand out and its lane, or undefined: no lane is free or nothing is left. */
+  next(): Turn | undefined {
+    const no = this.#returned[0] ?? (this.#nextFresh < this.chunks ? this.#nextFresh : undefined);
+    if (no === undefined) return undefined;
+    for (let lane = 0; lane < this.lanes; lane++) if (!this.#inFlight.has(lane)) return { no, lane };
+    return undefined;
   }
 
-  begin(no: number): void {
+  begin({ no, lane }: Turn): void {
     if (this.#returned[0] === no) this.#returned.shift();
     else this.#nextFresh = no + 1;
-    this.#inFlight.add(no);
+    this.#inFlight.set(lane, no);
   }
 
-  settle(no: number, back: ChunkReturn): void {
-    if (back.reason !== 'done' && back.reason !== 'deferred') return this.giveBack(no);
-    this.#inFlight.delete(no);
-    this.settled++;
+  settle(turn: Turn, back: ChunkReturn): void {
+    if (back.reason !== 'done' && back.reason !== 'deferred') return this.giveBack(turn);
+    this.#leave(turn);
     if (back.reason === 'deferred') {
-      this.#deferred.add(no);
+      this.#deferred.add(turn.no);
       return;
     }
     this.#succeeded += back.succeeded;
@@ -64,10 +74,15 @@ export class ChunkLedger {
   }
 
   /** To be handed out again: it came back early, or what it waited for is due. */
-  giveBack(no: number): void {
-    this.#inFlight.delete(no);
-    this.#deferred.delete(no);
-    this.#returned.push(no);
+  giveBack(turn: Turn): void {
+    this.#leave(turn);
+    this.#deferred.delete(turn.no);
+    this.#returned.push(turn.no);
+  }
+
+  #leave({ no, lane }: Turn): void {
+    // A chunk that waited has given its lane to another one.
+    if (this.#inFlight.get(lane) === no) this.#inFlight.delete(lane);
     this.settled++;
   }
 

@@ -1,8 +1,9 @@
 /**
  * Drives one job. The rows are the truth: everything here can be lost and is rebuilt by `batchBegin`.
  *
- *   begin -> dispatch chunks in a window -> finish
- *              ^ waits while paused; stops when cancelled; continues as new when the history grows long
+ *   begin -> dispatch chunks in lanes -> finish
+ *              ^ waits for a seat and while paused; stops when cancelled or expired, or too much has failed;
+ *                continues as new when the history grows long
  */
 import {
   allHandlersFinished,
@@ -18,7 +19,7 @@ import {
 import { TASK_QUEUES } from '../../domain/batch/engine';
 import type { Counts } from '../../domain/batch/job';
 import { toCounts } from '../../domain/batch/progress';
-import { isFinal } from '../../domain/batch/status';
+import { isFinal, type JobStatus } from '../../domain/batch/status';
 import { describeRun } from './details';
 import { dispatchChunks } from './dispatch';
 import { ChunkLedger } from './ledger';
@@ -37,24 +38,26 @@ const control = proxyActivities<BatchControlActivities>({
 
 export async function batchJob(input: BatchInput): Promise<BatchEnd> {
   const ref = { tenantId: input.tenantId, jobId: input.jobId };
-  const heard = { woken: false };
+  const heard = { wakes: 0 };
   let counts: Counts = toCounts({ total: 0, succeeded: 0, failed: 0, cancelled: 0, running: 0 });
   setHandler(progressQuery, () => counts);
   setHandler(wokenSignal, () => {
-    heard.woken = true;
+    heard.wakes++;
   });
 
   // A job cancelled from Temporal's side still has to be begun and written to its end.
   const plan = await CancellationScope.nonCancellable(() => control.batchBegin(ref));
   if (plan === null || isFinal(plan.status)) return endOf(plan);
-  upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: plan.status }]);
-
   const ledger = new ChunkLedger(plan);
-  const show = (): void => {
+  let status: JobStatus | undefined;
+  const show = (now: JobStatus): void => {
     counts = ledger.counts();
-    setCurrentDetails(describeRun({ ...ref, plan, ledger }));
+    // An event and a write each, so only where it changes.
+    if (now !== status) upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: now }]);
+    status = now;
+    setCurrentDetails(describeRun({ ...ref, plan, ledger, status }));
   };
-  show();
+  show(plan.status);
   const outcome =
     plan.status === 'finalizing'
       ? 'drained'
@@ -64,7 +67,7 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
           ledger,
           heard,
           show,
-          readDesired: control.batchReadDesired,
+          control,
           isLong,
         });
   if (outcome === undefined) {
@@ -76,7 +79,7 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
   const end = await CancellationScope.nonCancellable(() => control.batchFinish({ ...ref, outcome }));
   counts = toCounts({ ...end, total: plan.total, running: 0 });
   upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: end.status }]);
-  setCurrentDetails(describeRun({ ...ref, plan, ledger, end }));
+  setCurrentDetails(describeRun({ ...ref, plan, ledger, status: end.status, end }));
   return end;
 
   function isLong(): boolean {
