@@ -78,17 +78,18 @@ describe('result writer', () => {
       },
       ref: { tenantId: 't', jobId: 'j', no: 0 },
       upload: 1,
+      fresh: true,
       due: new Date(),
       range: { start: 0, end: total },
       writer: store.writer,
       mayStart: () => stop.reason === undefined,
-      gate: { isOpen: true, pass: async () => true },
+      gate: { isOpen: true, isReady: true, pass: async () => true },
       onHandOut: () => undefined,
     });
   /** As a handler that is quick at once: the outcome of each item with the item itself. */
   const feed = (total: number, chars: number, stop?: Stop): { given: number; ended: Promise<void> } => {
     const run = async (): Promise<void> => {
-      for await (const { index } of sourceOf(total, stop).items()) {
+      for await (const { index } of sourceOf(total, stop)) {
         fed.given++;
         store.writer.add(ok(index, chars));
       }

@@ -44,6 +44,11 @@ export class Gate {
     return !this.#held && this.#options.limits().maxRps === null && this.#options.stop.reason === undefined;
   }
 
+  /** An item that asks now does not wait. */
+  get isReady(): boolean {
+    return !this.#held && this.#left > 0 && this.#nextAt - performance.now() <= TICK_MS;
+  }
+
   hold(): void {
     this.#held = true;
   }

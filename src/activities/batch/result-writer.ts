@@ -5,7 +5,7 @@
 import { isAppError } from '../../domain/errors';
 import type { ItemOutcome } from '../../domain/handler/contract';
 
-export const SUB_BATCH_ITEMS = 1_000;
+export const SUB_BATCH_ITEMS = 2_000;
 /** of outputs; a single one may be longer */
 export const SUB_BATCH_CHARS = 4 * 1_048_576;
 

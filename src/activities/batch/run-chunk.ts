@@ -22,6 +22,7 @@ export async function runChunk(attempt: Attempt): Promise<ChunkReturn> {
     chunks: deps.chunks,
     ref: held,
     upload: job.upload,
+    fresh: attempt.hold.epoch === 1,
     due: new Date(clock.nowMs() + DUE_SLACK_MS),
     range: chunkRange(held.no, job.chunkItems, job.total),
     writer,
@@ -62,7 +63,7 @@ async function runItems({ attempt, source, writer, open }: ItemRun): Promise<voi
     onEnd: () => stop.soft('time_box'),
   });
   try {
-    await attempt.handler.runItems(source.items(), {
+    await attempt.handler.runItems(source, {
       tenantId: held.tenantId,
       jobId: held.jobId,
       params: job.params,

@@ -1,5 +1,5 @@
 /** Items on demand: at most one is asked for at a time, and none after the batch has said stop. */
-import type { HandlerItem, RunBatch } from '../../domain/handler/contract';
+import type { HandlerItem, ItemStream, RunBatch } from '../../domain/handler/contract';
 
 export interface ItemFeed {
   /** Up to `count` items; none: there are no more, or none may start. */
@@ -11,16 +11,14 @@ export interface ItemFeed {
 /** Handlers that never wait would keep the event loop, and with it heartbeats, waiting: a pause after so long. */
 const BREATHE_EVERY_MS = 15;
 
-export function itemFeed(
-  items: AsyncIterable<HandlerItem> | readonly HandlerItem[],
-  batch: RunBatch,
-): ItemFeed {
+export function itemFeed(items: ItemStream | readonly HandlerItem[], batch: RunBatch): ItemFeed {
   const breathe = createBreath();
   const inTurn = createTurn();
   const source = Symbol.asyncIterator in items ? pulled(items, batch) : listed(items, batch);
 
   async function takeSome(count: number): Promise<HandlerItem[]> {
     await breathe();
+    if ('take' in items && items.take !== undefined) return mayStart(batch) ? items.take(count) : [];
     const taken: HandlerItem[] = [];
     while (taken.length < count) {
       const next = source.next();
@@ -48,7 +46,7 @@ function listed(items: readonly HandlerItem[], batch: RunBatch): Source {
   };
 }
 
-function pulled(items: AsyncIterable<HandlerItem>, batch: RunBatch): Source {
+function pulled(items: ItemStream, batch: RunBatch): Source {
   const iterator = items[Symbol.asyncIterator]();
   let ended = false;
 

@@ -7,7 +7,7 @@
  *                           `------------------------------------------'
  */
 import { randomInt } from 'node:crypto';
-import type { HandlerItem, ItemOutcome, RunBatch } from '../../domain/handler/contract';
+import type { HandlerItem, ItemOutcome, ItemStream, RunBatch } from '../../domain/handler/contract';
 import { mayTryAgain, retryDelayMs } from '../../domain/handler/retry';
 import { attempt, wait } from './attempt';
 import { type AnyDefinition, type Answer, BATCH_SIZE, type Item, type ManyContext } from './definition';
@@ -33,10 +33,7 @@ interface Pending {
   startedAt: number;
 }
 
-export async function runGroups(
-  items: AsyncIterable<HandlerItem> | readonly HandlerItem[],
-  run: Run,
-): Promise<void> {
+export async function runGroups(items: ItemStream | readonly HandlerItem[], run: Run): Promise<void> {
   const { batch, definition } = run;
   const wanted = definition.runMany ? (definition.batchSize ?? BATCH_SIZE) : 1;
   const groupSize = (): number =>
@@ -54,7 +51,7 @@ export interface Lanes {
 
 /** Groups of items, so many at once; each is pulled when a lane is free. */
 export async function runLanes(
-  items: AsyncIterable<HandlerItem> | readonly HandlerItem[],
+  items: ItemStream | readonly HandlerItem[],
   { batch, groupSize, lanes }: Lanes,
   work: (group: HandlerItem[]) => Promise<void>,
 ): Promise<void> {

@@ -19,16 +19,9 @@ export interface ItemRow {
   index: number;
   custom_id: string;
   status: ItemStatus;
-  input: string;
-}
-
-/** One line of the results, its JSON parts as exact text. */
-export interface ResultRow {
-  index: number;
-  custom_id: string;
-  status: ResultStatus;
-  output: string | null;
-  error: string | null;
+  /** 0 until there is a result */
   attempts: number;
-  duration_ms: number;
+  /** JSON text of an `ItemError`; null where there is none */
+  error: string | null;
+  input: string;
 }

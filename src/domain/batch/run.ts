@@ -70,6 +70,8 @@ export interface ItemRange {
   bytesMax: number;
   /** items that wait for another attempt are read when they are due by then */
   due: Date;
+  /** this is the first attempt at the chunk, so none of its items has a result or waits */
+  fresh?: boolean;
 }
 
 /** How a job ended; the counts add up to its total. */

@@ -39,6 +39,12 @@ export interface HandlerLog {
   error(fields: object, message: string): void;
 }
 
+/** Items as the engine has them: one by one, or many with one promise. */
+export interface ItemStream extends AsyncIterable<HandlerItem> {
+  /** Up to `count`; none: there are no more, or none may start. One call at a time. */
+  take?(count: number): Promise<HandlerItem[]>;
+}
+
 /** How many items may be in flight: at least one, and another number at another time. */
 export interface Concurrency {
   now(): number;
@@ -87,7 +93,7 @@ export interface Handler {
    * run again. Never throws for what an item or the handler's own code does, only for params that
    * `validateParams` refuses and for what `items` itself throws.
    */
-  runItems(items: AsyncIterable<HandlerItem> | readonly HandlerItem[], batch: RunBatch): Promise<void>;
+  runItems(items: ItemStream | readonly HandlerItem[], batch: RunBatch): Promise<void>;
   /** Served by other processes (./remote.ts): its chunks are lent out, and `runItems` is never called. */
   readonly remote?: true;
 }

@@ -3,7 +3,6 @@
  * A worker can outlive its heartbeat timeout, so two attempts may run at once: each attempt takes a new epoch, and each
  * write begins by proving that the epoch is still its own.
  */
-import { AppError } from '../../domain/errors';
 import type { ItemOutcome } from '../../domain/handler/contract';
 import { decodeId } from '../../domain/ids';
 import {
@@ -16,8 +15,9 @@ import {
   type PendingItem,
 } from '../../domain/batch/run';
 import type { JobStatus } from '../../domain/batch/status';
-import { RETRY_CLEAR, RETRY_DEFER, RETRY_NEXT } from './retry-statements';
-import { type Database, type Queryable, statement } from './statement';
+import { insertOutcomes, superseded, writeOutcomes } from './chunk-write';
+import { RETRY_NEXT } from './retry-statements';
+import { type Database, statement } from './statement';
 
 /**
  * `for share` on the job's row: a job that turns to finalizing waits for this, so its fence over all chunks misses none.
@@ -66,30 +66,16 @@ export const CHUNK_READ_PENDING = statement<PendingItem>(
    where coalesce(before, 0) < $6 order by page.index`,
 );
 
-/** With $5 items that have ended: where one had the process to itself it was among them, and its mark goes. */
-export const CHUNK_FENCE = statement<{ epoch: number }>(
-  'chunk.fence',
-  `update chunks set running = $4, clean_items = clean_items + $5,
-     marked_index = case when $5 > 0 then null else marked_index end, touched_at = now()
-   where job_id = $1 and no = $2 and epoch = $3 returning epoch`,
-);
-
-/** Counters move by the rows really inserted, never by a batch's length. A written result clears the lost attempts. */
-export const CHUNK_WRITE = statement<{ succeeded: number; failed: number }>(
-  'chunk.write',
-  `with written as (
-     insert into results (job_id, index, status, output, error, attempts, duration_ms)
-     select $1, r.index, r.status, r.output, r.error, r.attempts, r.duration_ms
-     from json_to_recordset($3::json)
-       as r(index int, status text, output json, error json, attempts smallint, duration_ms int)
-     on conflict (job_id, index) do nothing returning status
-   ), n as (
-     select count(*) filter (where status = 'succeeded')::int as succeeded,
-            count(*) filter (where status = 'failed')::int as failed from written
-   )
-   update chunks c set succeeded = c.succeeded + n.succeeded, failed = c.failed + n.failed,
-     lost_attempts = case when c.lost_attempts >= $4 or n.succeeded + n.failed = 0 then c.lost_attempts else 0 end
-   from n where c.job_id = $1 and c.no = $2 returning c.succeeded, c.failed`,
+/** As `chunk.read_pending` of a chunk that nobody has worked on: none of its items has a result or waits. */
+export const CHUNK_READ_FRESH = statement<PendingItem>(
+  'chunk.read_fresh',
+  `select index, custom_id, input::text as input, 0 as attempts from (
+     select i.index, i.custom_id, i.input,
+       sum(i.bytes) over (order by i.index rows between unbounded preceding and 1 preceding) as before
+     from items i
+     where i.job_id = $1 and i.upload = $2 and i.index > $3 and i.index < $4
+     order by i.index limit $5
+   ) page where coalesce(before, 0) < $6 order by index`,
 );
 
 export const CHUNK_MARK = statement<{ epoch: number }>(
@@ -137,17 +123,18 @@ export function createChunkStore(db: Database): ChunkStore {
       if (hold !== undefined) return hold;
       return (await db.run(CHUNK_JOB_STATUS, [tenant, job]))[0];
     },
-    readPending({ jobId }, { upload, after, end, limit, bytesMax, due }) {
-      return db.run(CHUNK_READ_PENDING, [decodeId('job', jobId), upload, after, end, limit, bytesMax, due]);
+    readPending({ jobId }, { upload, after, end, limit, bytesMax, due, fresh }) {
+      const range = [decodeId('job', jobId), upload, after, end, limit, bytesMax];
+      if (fresh === true) return db.run(CHUNK_READ_FRESH, range);
+      return db.run(CHUNK_READ_PENDING, [...range, due]);
     },
     async nextDue({ jobId }, { start, end }) {
       return (await db.run(RETRY_NEXT, [decodeId('job', jobId), start, end]))[0]?.due_at ?? null;
     },
-    write: (held, outcomes, running) =>
-      db.transaction((tx) => write(tx, { held, outcomes, running })).catch(rethrowDataError),
+    write: (held, outcomes, running) => writeOutcomes(db, { held, outcomes, running }),
     giveUpSuspect: (held, outcome) =>
       db.transaction(async (tx) => {
-        await write(tx, { held, outcomes: [outcome], running: 0 });
+        await insertOutcomes(tx, { held, outcomes: [outcome], running: 0 });
         await tx.run(CHUNK_SETTLE_SUSPECT, [decodeId('job', held.jobId), held.no, LOST_ATTEMPTS_MAX - 1]);
       }),
     async mark(held, index) {
@@ -161,56 +148,4 @@ export function createChunkStore(db: Database): ChunkStore {
       return row;
     },
   };
-}
-
-function superseded(): AppError {
-  return new AppError('superseded', 'A newer attempt holds this chunk.');
-}
-
-/** Classes 22 (data), 54 (limits) and a failed check: the rows themselves, not the database, are at fault. */
-const DATA_ERROR = /^(22|54|23514)/;
-
-function rethrowDataError(error: unknown): never {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (!DATA_ERROR.test(code)) throw error;
-  throw new AppError('output_not_storable', 'The output holds what the database cannot store.', {
-    cause: error,
-  });
-}
-
-interface Write {
-  held: HeldChunk;
-  outcomes: readonly ItemOutcome[];
-  running: number;
-}
-
-async function write(tx: Queryable, { held, outcomes, running }: Write): Promise<void> {
-  const jobUuid = decodeId('job', held.jobId);
-  const [fence] = await tx.run(CHUNK_FENCE, [jobUuid, held.no, held.epoch, running, outcomes.length]);
-  if (fence === undefined) throw superseded();
-  const ended = outcomes.filter((o) => o.status !== 'deferred');
-  if (ended.length > 0) await tx.run(CHUNK_WRITE, [jobUuid, held.no, toRecords(ended), LOST_ATTEMPTS_MAX]);
-  const retried = ended.filter((o) => o.attempts > 1).map((o) => o.index);
-  if (retried.length > 0) await tx.run(RETRY_CLEAR, [jobUuid, retried]);
-  const deferred = outcomes.filter((o) => o.status === 'deferred');
-  if (deferred.length > 0) {
-    const column = <T>(pick: (o: ItemOutcome) => T): T[] => deferred.map(pick);
-    await tx.run(RETRY_DEFER, [
-      jobUuid,
-      column((o) => o.index),
-      column((o) => o.attempts),
-      column((o) => o.dueAt),
-    ]);
-  }
-}
-
-/** One JSON array as text: outputs are JSON text already, so nothing is parsed or escaped twice. */
-function toRecords(outcomes: readonly ItemOutcome[]): string {
-  const records = outcomes.map(
-    (o) =>
-      `{"index":${o.index},"status":"${o.status}","output":${o.output ?? 'null'},` +
-      `"error":${o.error === null ? 'null' : JSON.stringify(o.error)},` +
-      `"attempts":${o.attempts},"duration_ms":${Math.max(0, Math.round(o.durationMs))}}`,
-  );
-  return `[${records.join(',')}]`;
 }
