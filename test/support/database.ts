@@ -1,6 +1,7 @@
 import { createDatabase, type PostgresDatabase } from '../../src/platform/postgres/pool';
 import { newId } from '../../src/platform/clock';
 import { decodeId } from '../../src/domain/ids';
+import type { PlanName } from '../../src/domain/key/scopes';
 import { createTestDatabase } from './servers';
 
 /** A migrated database of one test file, with a pool on it. */
@@ -26,11 +27,11 @@ export async function openTestDatabase(): Promise<{
   };
 }
 
-export async function insertTenant(db: PostgresDatabase): Promise<string> {
+export async function insertTenant(db: PostgresDatabase, plan: PlanName = 'unlimited'): Promise<string> {
   const id = newId('tenant');
   await db.run(
-    { name: 'test.tenant', text: `insert into tenants (id, name, plan) values ($1, 'test', 'unlimited')` },
-    [decodeId('tenant', id)],
+    { name: 'test.tenant', text: `insert into tenants (id, name, plan) values ($1, 'test', $2)` },
+    [decodeId('tenant', id), plan],
   );
   return id;
 }

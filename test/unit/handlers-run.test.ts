@@ -6,7 +6,8 @@ import { ItemFailure } from '../../src/activities/handlers/failure';
 import type { Json, RetryPolicy } from '../../src/domain/batch/job';
 import { AppError } from '../../src/domain/errors';
 import type { Handler, HandlerItem } from '../../src/domain/handler/contract';
-import { recordBatch, runAll, toItem, toItems } from '../support/handler-batch';
+import { changeable, recordBatch, runAll, toItem, toItems } from '../support/handler-batch';
+import { until } from '../support/wait';
 
 const THREE: RetryPolicy = {
   max_attempts: 3,
@@ -203,7 +204,7 @@ describe('a handler with run', () => {
     });
     const [good, bad] = await runAll(strict, [{ n: 1 }, { n: 'x' }]);
     expect(good?.output).toBe('{"n":1}');
-    expect(bad?.error).toMatchObject({ code: 'handler_failed', message: expect.stringContaining('n: ') });
+    expect(bad?.error).toMatchObject({ code: 'output_invalid', message: expect.stringContaining('n: ') });
   });
 
   test('an input that its schema refuses fails as input_invalid and never reaches it', async () => {
@@ -318,6 +319,51 @@ describe('a batch', () => {
       { concurrency: 7 },
     );
     expect(most).toBe(7);
+  });
+
+  test('follows a concurrency that changes: up at once, down with the items that end', async () => {
+    const concurrency = changeable(2);
+    let running = 0;
+    const release: (() => void)[] = [];
+    const handler = handlerOf(async () => {
+      running++;
+      await new Promise<void>((resolve) => release.push(resolve));
+      running--;
+    });
+    const ended = runAll(handler, [...Array(40).keys()], { concurrency });
+    await until('two', () => running === 2);
+    concurrency.set(5);
+    await until('five', () => running === 5);
+    concurrency.set(1);
+    // The five end, and from then on there is never more than one.
+    for (const go of release.splice(0)) go();
+    await until('one', () => running === 1 && release.length === 1);
+    concurrency.set(30);
+    await until('thirty', () => running === 30);
+    const finish = setInterval(() => release.splice(0).forEach((go) => go()), 1);
+    expect(await ended).toHaveLength(40);
+    clearInterval(finish);
+  });
+
+  test('an item that may not be tried again here and now is deferred, with the attempts it had', async () => {
+    const handler = handlerOf(() => {
+      throw new Error('again');
+    });
+    const record = recordBatch({
+      admit: async () => false,
+      options: { retry: { ...THREE, initial_interval_ms: 1 } },
+    });
+    await handler.runItems(toItems([0]), record.batch);
+    expect(record.outcomes).toMatchObject([{ status: 'deferred', attempts: 1, delayMs: 0 }]);
+  });
+
+  test('the wait that a failure asks for goes before a shorter one of the policy', async () => {
+    const handler = handlerOf(() => {
+      throw new ItemFailure('busy', 'come back later', { retryAfterMs: 90_000 });
+    });
+    const record = recordBatch({ options: { retry: { ...THREE, initial_interval_ms: 1 } } });
+    await handler.runItems(toItems([0]), record.batch);
+    expect(record.outcomes).toMatchObject([{ status: 'deferred', delayMs: 90_000 }]);
   });
 
   test('takes nothing new once mayStart says no, and those running end in peace', async () => {

@@ -12,8 +12,8 @@ import { mayTryAgain, retryDelayMs } from '../../domain/handler/retry';
 import { attempt, wait } from './attempt';
 import { type AnyDefinition, type Answer, BATCH_SIZE, type Item, type ManyContext } from './definition';
 import { failure, type Failure, toFailure } from './failure';
-import { itemFeed } from './item-feed';
 import { toOutput } from './output';
+import { runLanes } from './run-lanes';
 
 export interface Run {
   batch: RunBatch;
@@ -42,58 +42,15 @@ export async function runGroups(items: ItemStream | readonly HandlerItem[], run:
   await runLanes(items, { batch, groupSize, lanes }, (group) => runGroup(group, run));
 }
 
-export interface Lanes {
-  batch: RunBatch;
-  groupSize(): number;
-  /** groups at once; asked again whenever the batch's concurrency changes */
-  lanes(): number;
-}
-
-/** Groups of items, so many at once; each is pulled when a lane is free. */
-export async function runLanes(
-  items: ItemStream | readonly HandlerItem[],
-  { batch, groupSize, lanes }: Lanes,
-  work: (group: HandlerItem[]) => Promise<void>,
-): Promise<void> {
-  const feed = itemFeed(items, batch);
-  // All lanes end before an error is passed on: no item is left running unseen.
-  const ends: Promise<{ error: unknown } | undefined>[] = [];
-  let active = 0;
-  let dry = false;
-  const lane = async (): Promise<{ error: unknown } | undefined> => {
-    try {
-      while (!dry && active <= Math.max(1, lanes())) {
-        const group = await feed.take(groupSize());
-        if (group.length === 0) dry = true;
-        else await work(group);
-      }
-      return undefined;
-    } catch (error) {
-      dry = true;
-      return { error };
-    } finally {
-      active--;
-    }
-  };
-  const widen = (): void => {
-    for (; !dry && active < Math.max(1, lanes()); active++) ends.push(lane());
-  };
-  const unwatch = batch.concurrency.onChange(widen);
-  widen();
-  let failed: { error: unknown } | undefined;
-  for (let n = 0; n < ends.length; n++) failed ??= await ends[n];
-  unwatch();
-  await feed.close();
-  if (failed !== undefined) throw failed.error;
-}
-
 async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> {
+  // Gathering a group may take its time; a pause that came meanwhile is not for the next group only.
+  if (!run.batch.mayStart()) return;
   let pending = await readInputs(group, run);
   while (pending.length > 0) {
     const attempt = Math.max(...pending.map((one) => one.attempts)) + 1;
     const answers = await attemptGroup(pending, run, attempt);
     if (answers === 'aborted') return;
-    const again: Pending[] = [];
+    const again: { one: Pending; outcome: ItemOutcome }[] = [];
     let delayMs = 0;
     for (const [i, answer] of answers.entries()) {
       const one = pending[i] as Pending;
@@ -102,13 +59,15 @@ async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> 
       const next = retry === undefined ? undefined : nextAttempt(one, run, retry.afterMs);
       if (next === undefined) run.batch.onOutcome(outcome);
       else if (next.inLane) {
-        again.push(one);
+        again.push({ one, outcome });
         delayMs = Math.max(delayMs, next.delayMs);
       } else run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: next.delayMs });
     }
-    pending = again;
-    if (pending.length === 0) return;
-    if (!(await wait(delayMs, run.batch.signal)) || (await run.batch.admit?.()) === false) return;
+    pending = again.map(({ one }) => one);
+    if (pending.length === 0 || !(await wait(delayMs, run.batch.signal))) return;
+    if ((await run.batch.admit?.()) !== false) continue;
+    for (const { outcome } of again) run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: 0 });
+    return;
   }
 }
 
@@ -250,7 +209,7 @@ async function readAnswer(
     const parsed = await schema.safeParseAsync(answer.output);
     if (parsed.success) return toOutput(parsed.data);
     const message = `The output is not what the handler promises: ${describeIssues(parsed.error)}`;
-    return { ok: false, failure: failure('handler_failed', message) };
+    return { ok: false, failure: failure('output_invalid', message) };
   } catch (error) {
     return { ok: false, failure: toFailure(error) };
   }

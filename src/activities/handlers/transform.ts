@@ -4,7 +4,7 @@ import { type Evaluation, EXPRESSION_LENGTH_MAX } from '../../domain/handler/exp
 import { toErrorMessage } from '../../domain/handler/error-message';
 import { describeHandler, parseParams } from './define-handler';
 import type { ExpressionEvaluator } from './ports';
-import { runLanes } from './run-groups';
+import { runLanes } from './run-lanes';
 
 const PARAMS = z.strictObject({
   expression: z

@@ -66,7 +66,7 @@ export interface RunBatch {
   oneByOne?: boolean | undefined;
   /** Asked before each item; false: no new item is begun (pause, time box), those running end in peace. */
   mayStart(): boolean;
-  /** Awaited before an item is attempted again, where attempts are paced. False: `mayStart` or `signal` says no. */
+  /** Awaited before an item is attempted again. False: not now and not here, the item is to be deferred. */
   admit?(): Promise<boolean>;
   /** An item begins. It may still end without an outcome, see `signal`. */
   onStart(item: HandlerItem): void;
