@@ -60,6 +60,7 @@ export const ERROR_CATALOG = {
   too_many_items: { status: 422, title: 'The job has more items than allowed', retryable: false },
   // 429, 5xx
   too_many_uploads: { status: 429, title: 'Too many uploads run at once', retryable: true },
+  too_many_downloads: { status: 429, title: 'Too many downloads of this kind run at once', retryable: true },
   internal: { status: 500, title: 'Something went wrong on our side', retryable: true },
   dependency_unavailable: { status: 503, title: 'A service this needs is away', retryable: true },
   // of items: the `error.code` of a result line
@@ -74,6 +75,16 @@ export const ERROR_CATALOG = {
   },
   expression_failed: { status: 422, title: 'The expression failed on this item', retryable: false },
   output_invalid: { status: 422, title: 'The output is not what the handler promises', retryable: false },
+  template_failed: { status: 422, title: 'The request cannot be made of this item', retryable: false },
+  http_status: { status: 422, title: 'The server answered with a failure', retryable: true },
+  egress_denied: { status: 422, title: 'The address may not be called from here', retryable: false },
+  dns_failed: { status: 422, title: 'DNS has no address for the host', retryable: true },
+  connect_failed: { status: 422, title: 'The server cannot be reached', retryable: true },
+  tls_failed: { status: 422, title: 'The server cannot prove who it is', retryable: false },
+  connection_lost: { status: 422, title: 'The connection broke off', retryable: true },
+  invalid_response: { status: 422, title: 'The answer cannot be read', retryable: false },
+  response_too_large: { status: 422, title: 'The answer is too large', retryable: false },
+  secret_unreadable: { status: 422, title: 'A secret param cannot be decrypted', retryable: false },
   output_not_storable: { status: 422, title: 'The output holds what cannot be stored', retryable: false },
   output_too_large: { status: 422, title: 'The output is larger than 1 MB', retryable: false },
   // of jobs: the `error.code` of a job that ended so

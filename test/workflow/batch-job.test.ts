@@ -44,7 +44,7 @@ class FakeActivities {
   chunk: (no: number, turn: number, lane: number) => Promise<ChunkReturn> | ChunkReturn = () => DONE;
 
   readonly control = {
-    batchBegin: async () => {
+    batchBegin: async (): Promise<BatchPlan | null> => {
       this.begun++;
       return this.plan;
     },
@@ -118,7 +118,7 @@ describe('batchJob', () => {
         namespace,
         taskQueue: 'control',
         workflowBundle,
-        activities: fake.control,
+        activities: { ...fake.control, batchBegin: () => fake.control.batchBegin() },
       }),
       await Worker.create({ connection: native, namespace, taskQueue: 'batch', activities: fake.batch }),
     ];
@@ -217,6 +217,38 @@ describe('batchJob', () => {
     await handle.cancel();
     expect((await end(handle)).status).toBe('cancelled');
     expect(fake.outcomes).toEqual(['cancelled']);
+  });
+
+  test('the first chunk of a job that was just sealed is handed out beside the beginning, and once', async () => {
+    let begin: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    fake.control.batchBegin = async () => {
+      await held;
+      return fake.plan;
+    };
+    const handle = await start({ first: { itemMaxMs: 1_000 } });
+    await until('the first chunk', () => fake.handedOut.length === 1);
+    begin();
+    await end(handle);
+    expect(fake.handedOut[0]).toBe(0);
+    expect(fake.handedOut.sort((a, b) => a - b)).toEqual(ALL);
+    expect(fake.outcomes).toEqual(['drained']);
+  });
+
+  test('a first chunk that was too early, since the job waits for a seat, is handed out again with the others', async () => {
+    fake.plan = { ...PLAN, status: 'queued', wanted: wanted('waiting') };
+    fake.wanted = wanted('waiting');
+    fake.chunk = (no, turn) => (no === 0 && turn === 1 ? back('paused') : DONE);
+    const handle = await start({ first: { itemMaxMs: 1_000 } });
+    await until('a look at the row', () => fake.looks > 0);
+    expect(fake.handedOut).toEqual([0]);
+    fake.wanted = RUNNING;
+    await handle.signal('woken');
+    await end(handle);
+    expect(fake.handedOut.filter((no) => no === 0)).toHaveLength(2);
+    expect(new Set(fake.handedOut)).toEqual(new Set(ALL));
   });
 
   test('a job that waits for a seat of its plan hands nothing out until it is woken and has one', async () => {

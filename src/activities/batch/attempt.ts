@@ -16,7 +16,7 @@ import { Stop } from './stop';
 
 export interface ChunkDeps {
   chunks: ChunkStore;
-  runs: Pick<RunStore, 'find' | 'exceed'>;
+  runs: Pick<RunStore, 'begin' | 'find' | 'exceed'>;
   rates: RateStore;
   handlers: HandlerRegistry;
   watch: ControlWatch;

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import { chunkCount, laneCount } from '../../domain/batch/partition';
 import { isFinal } from '../../domain/batch/status';
 import { wantedState } from '../../domain/batch/wanted';
+import { itemMaxMs } from '../../domain/handler/retry';
 import type { BatchControlActivities, BatchPlan, Wanted } from '../../workflows/batch/ports';
 import { toFailure } from '../to-failure';
 import type { JobRef } from '../../domain/batch/job';
@@ -11,7 +12,6 @@ import type { ActivityLog, ProgressPublisher, RunStore } from './ports';
 import { summarise } from './summarise';
 
 const NOTHING = { succeeded: 0, failed: 0, cancelled: 0 };
-const SHORT_WAIT_MS = 1_000;
 
 export interface ControlDeps {
   runs: RunStore;
@@ -69,7 +69,7 @@ async function begin(deps: ControlDeps, ref: JobRef): Promise<BatchPlan | null> 
     firstOpenChunk: done.firstOpen,
     succeeded: done.succeeded,
     failed: done.failed,
-    itemMaxMs: itemMaxMs(job),
+    itemMaxMs: itemMaxMs(job.options),
   };
 }
 
@@ -80,11 +80,6 @@ function toWanted({ now }: Pick<ControlDeps, 'now'>, job: RunJob): Wanted {
     lanes: laneCount(limits),
     expiresInMs: expiresAt === null ? null : Math.max(0, expiresAt.getTime() - now().getTime()),
   };
-}
-
-/** All attempts of one item as one bound; longer waits between them are not spent in the chunk. */
-function itemMaxMs({ options }: RunJob): number {
-  return options.retry.max_attempts * (options.item_timeout_ms + SHORT_WAIT_MS);
 }
 
 const GONE: Wanted = { state: 'ended', lanes: 0, expiresInMs: null };

@@ -15,6 +15,7 @@ import { type Attempt, back, type ChunkDeps, follow, openAttempt, reasonFor } fr
 import { runChunk } from './run-chunk';
 import { giveUpSuspect, unmark } from './suspect';
 
+const NOTHING_DONE: ChunkReturn = { reason: 'time_box', succeeded: 0, failed: 0 };
 const RETRY_DELAY_MS = 5_000;
 /** As far apart as two chunks of a lost worker come again: heartbeats are told to Temporal every 2 s. */
 const GIVE_WAY_MS = 2_000;
@@ -31,6 +32,11 @@ export function createProcessChunk(deps: ChunkDeps): (argument: ChunkArgument) =
 }
 
 async function takeAndRun(deps: ChunkDeps, argument: ChunkArgument): Promise<ChunkReturn> {
+  if (argument.first === true) {
+    const begun = await deps.runs.begin(argument);
+    // Not ours to run: it is handed out again, to whoever serves the handler.
+    if (begun !== undefined && deps.handlers.get(begun.handler)?.remote === true) return NOTHING_DONE;
+  }
   const hold = await deps.chunks.take(argument);
   if (hold === undefined || 'status' in hold) {
     return { reason: reasonFor(hold?.status), succeeded: 0, failed: 0 };

@@ -3,13 +3,17 @@
  * while Temporal is away requests are as quick as ever. The sweep heals what is lost.
  */
 import type { Job, JobRef } from '../../domain/batch/job';
+import { itemMaxMs } from '../../domain/handler/retry';
 import type { Log } from '../ports';
 import type { JobEngine } from './ports';
 
 export function startWorkflow(engine: Pick<JobEngine, 'start'>, job: Job, log: Log): void {
-  const { handler, options } = job;
+  const { handler, options, parent_job_id: parent } = job;
+  const ref = { tenantId: job.tenant_id, jobId: job.id };
+  // A retry has its items to fetch first.
+  const first = parent === null ? { itemMaxMs: itemMaxMs(options) } : undefined;
   engine
-    .start({ tenantId: job.tenant_id, jobId: job.id, handler, priority: options.priority })
+    .start({ ...ref, handler, priority: options.priority, first })
     .catch((err: unknown) => log.warn({ err, job_id: job.id }, 'workflow not started; the sweep will'));
 }
 

@@ -1,5 +1,5 @@
 /** When a failed item is tried again: exponential backoff with jitter. Pure; chance comes as an argument. */
-import type { RetryPolicy } from '../batch/job';
+import type { JobOptions, RetryPolicy } from '../batch/job';
 
 /** Share of the delay by which jitter moves it, up or down. */
 export const JITTER = 0.2;
@@ -18,4 +18,11 @@ export function retryDelayMs(policy: RetryPolicy, attempts: number, chance: numb
   const capped = Math.min(grown, policy.max_interval_ms);
   const jittered = capped * (1 - JITTER + 2 * JITTER * chance);
   return Math.round(Math.min(jittered, policy.max_interval_ms));
+}
+
+const SHORT_WAIT_MS = 1_000;
+
+/** All attempts of one item as one bound; longer waits between them are not spent in the chunk. */
+export function itemMaxMs({ retry, item_timeout_ms }: Pick<JobOptions, 'retry' | 'item_timeout_ms'>): number {
+  return retry.max_attempts * (item_timeout_ms + SHORT_WAIT_MS);
 }

@@ -27,6 +27,8 @@ export interface EngineStart extends EngineRef {
   handler: string;
   /** 1 (first) to 5 */
   priority: number;
+  /** the job was just sealed: its first chunk is handed out at once */
+  first?: { itemMaxMs: number } | undefined;
 }
 
 export interface JobEngine {
@@ -103,12 +105,15 @@ function textOf(error: unknown): string {
   return `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`;
 }
 
-async function start(client: Client, { tenantId, jobId, handler, priority }: EngineStart): Promise<void> {
+async function start(
+  client: Client,
+  { tenantId, jobId, handler, priority, first }: EngineStart,
+): Promise<void> {
   try {
     await client.workflow.start(BATCH_WORKFLOW, {
       workflowId: workflowIdFor.batch(tenantId, jobId),
       taskQueue: TASK_QUEUES.control,
-      args: [{ tenantId, jobId }],
+      args: [{ tenantId, jobId, ...(first !== undefined && { first }) }],
       typedSearchAttributes: new TypedSearchAttributes([
         { key: TENANT, value: tenantId },
         { key: HANDLER, value: handler },

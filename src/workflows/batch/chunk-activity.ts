@@ -8,8 +8,13 @@ import { createRemoteChunk } from './remote-chunk';
 /** Beyond its time box and the item that began just before its end. */
 const MARGIN_MS = 120_000;
 
-export function createChunkActivity(plan: BatchPlan): BatchChunkActivities['batchProcessChunk'] {
-  if (plan.remote) return createRemoteChunk(plan);
+type ProcessChunk = BatchChunkActivities['batchProcessChunk'];
+
+export function createChunkActivity(plan: BatchPlan): ProcessChunk {
+  return plan.remote ? createRemoteChunk(plan) : createOwnChunk(plan);
+}
+
+export function createOwnChunk(plan: Pick<BatchPlan, 'itemMaxMs'>): ProcessChunk {
   const { batchProcessChunk } = proxyActivities<BatchChunkActivities>({
     taskQueue: TASK_QUEUES.batch,
     startToCloseTimeout: MARGIN_MS + CHUNK_BOX_MAX_MS + plan.itemMaxMs,

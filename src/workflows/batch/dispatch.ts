@@ -15,6 +15,8 @@ export interface Dispatch {
   ref: JobRef;
   plan: BatchPlan;
   ledger: ChunkLedger;
+  /** of chunk 0, where that was handed out before the plan was known */
+  first: Promise<ChunkReturn> | undefined;
   /** calls to look at the row: counted by the signal */
   heard: { wakes: number };
   /** Tells queries and the UI how far it is. */
@@ -40,6 +42,7 @@ async function dispatchUntilEnd(run: Dispatch, scope: CancellationScope): Promis
   const { ledger, heard, control, ref } = run;
   const begin = createBegin(run, scope);
   const clock = expiryClock(run.plan.wanted.expiresInMs, scope);
+  if (run.first !== undefined && run.plan.firstOpenChunk === 0) begin({ no: 0, lane: 0 }, run.first);
   let { wanted } = run.plan;
   let wakes = 0;
   for (;;) {
@@ -74,7 +77,7 @@ const SHOWN: Readonly<Record<WantedState, JobStatus>> = {
   ended: 'finalizing',
 };
 
-function handOut({ ledger }: Dispatch, { lanes }: Wanted, begin: (turn: Turn) => void): void {
+function handOut({ ledger }: Dispatch, { lanes }: Wanted, begin: Begin): void {
   ledger.lanes = lanes;
   for (let turn = ledger.next(); turn !== undefined; turn = ledger.next()) begin(turn);
 }
@@ -95,14 +98,16 @@ async function endOf(
   return state === 'ended' || run.ledger.isDrained ? 'drained' : undefined;
 }
 
-function createBegin(run: Dispatch, scope: CancellationScope): (turn: Turn) => void {
+type Begin = (turn: Turn, underWay?: Promise<ChunkReturn>) => void;
+
+function createBegin(run: Dispatch, scope: CancellationScope): Begin {
   const { ledger, heard } = run;
   const process = createChunkActivity(run.plan);
-  const work = async (turn: Turn): Promise<void> => {
+  const work = async (turn: Turn, underWay?: Promise<ChunkReturn>): Promise<void> => {
     const wakes = heard.wakes;
     // In the workflow this is Temporal's clock: the same at each replay, and what the waits are measured by.
     // eslint-disable-next-line no-restricted-syntax
-    const back = await process({ ...run.ref, ...turn, nowMs: Date.now() });
+    const back = await (underWay ?? process({ ...run.ref, ...turn, nowMs: Date.now() }));
     // Keeps its lane, since another chunk there could not begin an item any sooner. A change of the limits since it was
     // handed out ends the wait.
     if (back.reason === 'throttled')
@@ -114,9 +119,9 @@ function createBegin(run: Dispatch, scope: CancellationScope): (turn: Turn) => v
     await sleep(Math.max(DEFERRED_MIN_MS, back.dueInMs ?? 0));
     ledger.giveBack(turn);
   };
-  return (turn) => {
+  return (turn, underWay) => {
     ledger.begin(turn);
-    scope.run(() => work(turn)).catch((error: unknown) => failed(turn, error));
+    scope.run(() => work(turn, underWay)).catch((error: unknown) => failed(turn, error));
   };
 
   /** No failure of a chunk is final, so this is a fault of the engine: hand out again, but not in a rush. */

@@ -10,6 +10,8 @@ export interface BatchInput {
   jobId: string;
   /** Events after which a run hands over to the next one, also where the server doesn't suggest it yet. */
   runEventsMax?: number | undefined;
+  /** The job was just sealed: its first chunk is handed out at once, beside `batchBegin`. */
+  first?: { itemMaxMs: number } | undefined;
 }
 
 export interface BatchEnd {

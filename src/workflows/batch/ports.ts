@@ -38,6 +38,8 @@ export interface ChunkArgument extends JobRef {
   lane: number;
   /** the workflow's clock when it handed the chunk out; decides which waiting items are due */
   nowMs: number;
+  /** handed out together with `batchBegin`, for a quick first result: begins the job itself where that is to be done */
+  first?: true;
 }
 
 /**

@@ -17,14 +17,15 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { TASK_QUEUES } from '../../domain/batch/engine';
-import type { Counts } from '../../domain/batch/job';
+import type { Counts, JobRef } from '../../domain/batch/job';
 import { toCounts } from '../../domain/batch/progress';
 import { isFinal, type JobStatus } from '../../domain/batch/status';
+import { createOwnChunk } from './chunk-activity';
 import { describeRun } from './details';
 import { dispatchChunks } from './dispatch';
 import { ChunkLedger } from './ledger';
 import { type BatchEnd, type BatchInput, progressQuery, STATUS_ATTRIBUTE, wokenSignal } from './messages';
-import type { BatchControlActivities, BatchPlan } from './ports';
+import type { BatchControlActivities, BatchPlan, ChunkReturn } from './ports';
 
 /** Well below the server's own suggestion of 4,096 events, so that a replay stays quick. */
 const RUN_EVENTS_MAX = 3_000;
@@ -45,6 +46,7 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
     heard.wakes++;
   });
 
+  const first = beginFirst(ref, input);
   // A job cancelled from Temporal's side still has to be begun and written to its end.
   const plan = await CancellationScope.nonCancellable(() => control.batchBegin(ref));
   if (plan === null || isFinal(plan.status)) return endOf(plan);
@@ -65,6 +67,7 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
           ref,
           plan,
           ledger,
+          first,
           heard,
           show,
           control,
@@ -72,7 +75,7 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
         });
   if (outcome === undefined) {
     await condition(allHandlersFinished);
-    return continueAsNew<typeof batchJob>(input);
+    return continueAsNew<typeof batchJob>({ ...input, first: undefined });
   }
 
   upsertSearchAttributes([{ key: STATUS_ATTRIBUTE, value: 'finalizing' }]);
@@ -86,6 +89,16 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
     const info = workflowInfo();
     return info.continueAsNewSuggested || info.historyLength >= (input.runEventsMax ?? RUN_EVENTS_MAX);
   }
+}
+
+function beginFirst(ref: JobRef, { first }: BatchInput): Promise<ChunkReturn> | undefined {
+  if (first === undefined) return undefined;
+  // In the workflow this is Temporal's clock.
+  // eslint-disable-next-line no-restricted-syntax
+  const chunk = createOwnChunk(first)({ ...ref, no: 0, lane: 0, nowMs: Date.now(), first: true });
+  // Whoever waits for it hears of its failure; nobody does where the job has ended.
+  chunk.catch(() => undefined);
+  return chunk;
 }
 
 /** A workflow that has nothing (more) to do: the job is gone or ended before. */
