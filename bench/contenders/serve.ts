@@ -1,0 +1,42 @@
+import { explain } from '../../tools/process/failure';
+import { watchUsage } from '../measure/usage';
+import type {
+  Contender,
+  ContenderAnswer,
+  ContenderRequest,
+  Measured,
+  OpenContender,
+  Place,
+} from './contender';
+
+/** Makes this process a contender: it does what the bench asks over the message channel, and ends with it. */
+export function serve(open: OpenContender): void {
+  let opened: { contender: Contender; place: Place } | null = null;
+  const answer = async (request: ContenderRequest): Promise<ContenderAnswer> => {
+    if (request.type === 'open') {
+      opened = { contender: await open(request.place), place: request.place };
+      return { type: 'opened' };
+    }
+    if (!opened) throw new Error('asked to run before it was opened');
+    return { type: 'ran', measured: await measure(opened.contender, opened.place, request.itemCount) };
+  };
+  process.on('message', (request: ContenderRequest) => {
+    void answer(request)
+      .catch((error: unknown): ContenderAnswer => ({ type: 'failed', reason: explain(error) }))
+      .then((message) => process.send?.(message));
+  });
+  process.once('disconnect', () => process.exit());
+}
+
+async function measure(contender: Contender, { facts }: Place, itemCount: number): Promise<Measured> {
+  const preparation = await contender.prepare(itemCount);
+  const used = watchUsage(facts);
+  const startedAt = performance.now();
+  const phasesMs = await preparation.work();
+  const elapsedMs = performance.now() - startedAt;
+  const usage = used();
+  const resultsChecked = await preparation.check();
+  await preparation.clear();
+  const itemsPerSecond = (itemCount / elapsedMs) * 1_000;
+  return { itemCount, elapsedMs, itemsPerSecond, phasesMs, resultsChecked, ...usage };
+}
