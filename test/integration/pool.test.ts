@@ -75,6 +75,19 @@ describe('the pool', () => {
     expect(await pool.run(BACKEND)).toEqual([{ pid: expect.any(Number) }]);
   });
 
+  test.each([
+    ['by itself', (pool: PostgresDatabase) => pool.run(SLOW)],
+    ['in a transaction', (pool: PostgresDatabase) => pool.transaction((tx) => tx.run(SLOW))],
+  ])('a statement past its time limit fails as dependency_unavailable, %s', async (_where, run) => {
+    const pool = open();
+    const failure: unknown = await run(pool).catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      ...{ code: 'dependency_unavailable', detail: 'The database took too long.', retryAfterSeconds: 1 },
+      cause: { code: '57014' },
+    });
+    expect(await pool.run(BACKEND)).toHaveLength(1);
+  });
+
   test('a statement with a limit of its own is waited for as long as that', async () => {
     const slow = open().transaction(async (tx) => {
       await tx.run(PATIENCE);

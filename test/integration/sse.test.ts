@@ -6,6 +6,8 @@ import type { KnownKey } from '../../src/api/ports';
 import { SCOPES, type Scope } from '../../src/domain/key/scopes';
 import { publicationOf } from '../../src/domain/realtime/publication';
 import { newId } from '../../src/platform/clock';
+import { createEventStore } from '../../src/platform/postgres/event-store';
+import { createJobStore } from '../../src/platform/postgres/job-store';
 import { createOutboxStore } from '../../src/platform/postgres/outbox-store';
 import type { PostgresDatabase } from '../../src/platform/postgres/pool';
 import { whenReady } from '../../src/platform/redis/client';
@@ -261,6 +263,19 @@ describe('a stream', () => {
     expect(events(stream.messages)).toEqual(['snapshot', 'done']);
     await relay();
     expect((await open(port, { cursor: stream.messages[1]?.id ?? '' })).status).toBe(204);
+  });
+
+  test('of a job that is deleted says so and ends, and then there is nothing to follow', async () => {
+    const { port } = await api();
+    const stream = await open(port);
+    await until('the snapshot', () => stream.messages.length === 1);
+    await db.transaction((tx) => createJobStore(tx, createEventStore(tx)).remove(job));
+    await relay();
+    await stream.ended;
+    expect(events(stream.messages)).toEqual(['snapshot', 'status']);
+    expect(stream.messages[1]?.data).toMatchObject({ type: 'job.deleted', job_id: job.jobId });
+    expect((await open(port, { cursor: stream.messages[0]?.id ?? '' })).status).toBe(404);
+    expect(await loggedAfter(Number(stream.messages[1]?.id))).toEqual([]);
   });
 
   test('leaves nothing behind when its client goes', async () => {

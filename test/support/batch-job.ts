@@ -1,11 +1,14 @@
 /** Jobs in any state, as a worker would have left them. */
+import { isFinal, type JobStatus } from '../../src/domain/batch/status';
 import { decodeId } from '../../src/domain/ids';
 import { statement } from '../../src/platform/postgres/statement';
 import type { BatchApi } from './batch-api';
 
 const REWIND = statement(
   'test.job_state',
-  `update jobs set status = $2, started_at = now() - interval '10 s',
+  `update jobs set status = $2, started_at = case when $2 <> 'created' then now() - interval '10 s' end,
+  queued_at = case when $2 <> 'created' then now() - interval '10 s' end,
+  paused_at = case when $2 = 'paused' then now() end, desired = case when $2 = 'paused' then 'paused' else desired end,
   ended_at = case when $3 then now() end, cancelled = $4, succeeded = $5, failed = $6 where id = $1`,
 );
 const RESULTS = statement(
@@ -20,18 +23,20 @@ export interface Made {
   total: number;
   done?: number[];
   status?: string;
+  /** more of the job's creation */
+  body?: object;
 }
 
 /** A job with items, some of which have results: every tenth failed. */
 export async function jobWith(
   api: BatchApi,
-  { total, done = [], status = 'running' }: Made,
+  { total, done = [], status = 'running', body = {} }: Made,
 ): Promise<string> {
-  const { id } = await api.create();
+  const { id } = await api.create({ handler: 'echo', ...body });
   await api.put(id, Array.from({ length: total }, (_, i) => `{"input":${i},"custom_id":"c${i}"}`).join('\n'));
   const uuid = decodeId('job', id);
   const failed = done.filter((i) => i % 10 === 3).length;
-  const ended = !['running', 'cancelling'].includes(status);
+  const ended = isFinal(status as JobStatus);
   await api.database.run(RESULTS, [uuid, done]);
   const cancelled = ended ? total - done.length : 0;
   await api.database.run(REWIND, [uuid, status, ended, cancelled, ended ? done.length - failed : 0, failed]);

@@ -8,6 +8,9 @@ export interface EventAppender {
   append(events: readonly NewEvent[]): Promise<void>;
 }
 
+/** What may happen to one job again and again; each bumps `desired_version`, which tells them apart. */
+const REPEATED: ReadonlySet<JobEventType> = new Set(['job.paused', 'job.resumed', 'job.updated']);
+
 /** `job.{what}` about the job as `row` has it now. */
 export function jobEvent(type: JobEventType, row: JobRow): NewEvent {
   const job = toJob(row);
@@ -19,6 +22,13 @@ export function jobEvent(type: JobEventType, row: JobRow): NewEvent {
     counts: job.counts,
     error: job.error,
     metadata: job.metadata,
+    ...(type === 'job.updated' && { options: job.options }),
   };
-  return { tenantId: encodeId('tenant', row.tenant_id), type, subject: job.id, data: JSON.stringify(data) };
+  return {
+    tenantId: encodeId('tenant', row.tenant_id),
+    type,
+    subject: job.id,
+    data: JSON.stringify(data),
+    ...(REPEATED.has(type) && { occurrence: row.desired_version }),
+  };
 }

@@ -20,7 +20,6 @@ export interface JobRow {
   upload: number;
   total: number;
   chunk_items: number | null;
-  window_chunks: number | null;
   succeeded: number;
   failed: number;
   cancelled: number;
@@ -32,6 +31,9 @@ export interface JobRow {
   started_at: Date | null;
   ended_at: Date | null;
   expires_at: Date | null;
+  paused_at: Date | null;
+  /** a bigint: as text */
+  paused_ms: string;
 }
 
 /**
@@ -40,8 +42,8 @@ export interface JobRow {
  */
 export const JOB_COLUMNS = `
   j.id, j.tenant_id, j.name, j.handler, j.params, j.reduce, j.options, j.metadata, j.status, j.desired, j.desired_version,
-  j.upload, j.total, j.chunk_items, j.window_chunks, j.cancelled, j.error, j.parent_job_id,
-  j.created_at, j.queued_at, j.started_at, j.ended_at, j.expires_at,
+  j.upload, j.total, j.chunk_items, j.cancelled, j.error, j.parent_job_id,
+  j.created_at, j.queued_at, j.started_at, j.ended_at, j.expires_at, j.paused_at, j.paused_ms,
   coalesce(c.succeeded, j.succeeded) as succeeded, coalesce(c.failed, j.failed) as failed, coalesce(c.running, 0) as running`;
 
 /** To be joined to `jobs j` for `JOB_COLUMNS`. */
@@ -50,6 +52,13 @@ export const LIVE_COUNTS = `
     select sum(succeeded)::int as succeeded, sum(failed)::int as failed, sum(running)::int as running
     from chunks where chunks.job_id = j.id and j.ended_at is null
   ) c on true`;
+
+/**
+ * Of an `update jobs` that takes a job out of its pause. What lay before the job's start is not booked: it is no part of the
+ * time that `paused_ms` is taken off. Clocks of transactions may cross, hence no less than 0.
+ */
+export const END_PAUSE = `paused_at = null, paused_ms = paused_ms
+  + greatest(0, case when started_at is not null then extract(epoch from now() - paused_at) * 1000 end)::bigint`;
 
 export function toJob(row: JobRow): Job {
   return {
@@ -68,6 +77,8 @@ export function toJob(row: JobRow): Job {
     started_at: row.started_at,
     ended_at: row.ended_at,
     expires_at: row.expires_at,
+    paused_at: row.paused_at,
+    paused_ms: Number(row.paused_ms),
     parent_job_id: row.parent_job_id === null ? null : encodeId('job', row.parent_job_id),
     error: row.error,
   };
