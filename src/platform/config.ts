@@ -161,7 +161,8 @@ export const VARIABLES = {
     roles: ['worker'],
   }),
   MILLRACE_PUBLIC_URL: variable(url(['http:', 'https:']).optional(), {
-    about: 'Where the workers of handlers in other languages reach the API; needed where there are such handlers.',
+    about:
+      'Where the workers of handlers in other languages reach the API; needed where there are such handlers.',
     example: 'http://127.0.0.1:3000',
     roles: ['worker'],
   }),

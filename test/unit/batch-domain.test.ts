@@ -23,7 +23,6 @@ import { failuresTolerated } from '../../src/domain/batch/tolerance';
 import { wantedState } from '../../src/domain/batch/wanted';
 import { decodeId, encodeId, tryDecodeId } from '../../src/domain/ids';
 
-const total = fc.integer({ min: 1, max: 10_000_000 });
 const amount = fc.integer({ min: 0, max: 1_000_000 });
 
 describe('partition', () => {

@@ -50,18 +50,20 @@ export function createItemSource(options: ItemSourceOptions): ItemSource {
     if (page.length === 0) exhausted = true;
   }
 
+  /** False: no item may be handed out, or not without a wait that those in hand should be spared. */
+  async function mayHandOut(inHand: boolean): Promise<boolean> {
+    if (writer.isFull) await writer.room();
+    if (!gate.isOpen && ((inHand && !gate.isReady) || !(await gate.pass()))) return false;
+    return options.mayStart();
+  }
+
   async function take(count: number): Promise<HandlerItem[]> {
     const taken: HandlerItem[] = [];
     while (taken.length < count && !exhausted && options.mayStart()) {
       if (at === page.length) await turnPage();
       if (exhausted) break;
       // No promise per item: almost always there is room, and nothing to wait for.
-      if (writer.isFull) await writer.room();
-      if (!gate.isOpen) {
-        if (taken.length > 0 && !gate.isReady) break;
-        if (!(await gate.pass())) break;
-      }
-      if (!options.mayStart()) break;
+      if (!(gate.isOpen && !writer.isFull) && !(await mayHandOut(taken.length > 0))) break;
       const item = page[at++] as PendingItem;
       if (options.before !== undefined) await options.before(item.index);
       after = item.index;

@@ -6,7 +6,7 @@
  * It stops early for the time box, a pause, a cancel, a shutdown, a suspect that needs the process to itself, or a newer
  * attempt that holds the fence.
  */
-import { LOST_ATTEMPTS_MAX, type HeldChunk } from '../../domain/batch/run';
+import { type HeldChunk, type Hold, LOST_ATTEMPTS_MAX } from '../../domain/batch/run';
 import { AppError, isAppError } from '../../domain/errors';
 import type { ChunkArgument, ChunkReturn } from '../../workflows/batch/ports';
 import { wait } from '../handlers/attempt';
@@ -43,20 +43,8 @@ async function takeAndRun(deps: ChunkDeps, argument: ChunkArgument): Promise<Chu
   }
   if (hold.done) return { reason: 'done', succeeded: hold.succeeded, failed: hold.failed };
   const held: HeldChunk = { ...argument, epoch: hold.epoch };
-  const job = await deps.runs.find(argument);
-  const handler = job === undefined ? undefined : deps.handlers.get(job.handler);
-  if (job === undefined || handler === undefined) {
-    await deps.chunks.handBack(held, false);
-    throw new AppError(
-      'unknown_handler',
-      `This worker has no handler ${JSON.stringify(job?.handler ?? null)}.`,
-    );
-  }
-  const unfollowed = { deps, held, hold, job, handler };
   try {
-    const gaveUp = await giveUpSuspect(unfollowed);
-    const isolated = !gaveUp && hold.lost_attempts >= LOST_ATTEMPTS_MAX;
-    const attempt = openAttempt({ ...unfollowed, isolated }, argument);
+    const attempt = await open(deps, { argument, held, hold });
     const unfollow = follow(attempt);
     try {
       return await runInTurn(attempt);
@@ -68,6 +56,25 @@ async function takeAndRun(deps: ChunkDeps, argument: ChunkArgument): Promise<Chu
     await deps.chunks.handBack(held, false).catch(() => undefined);
     throw error;
   }
+}
+
+interface Taken {
+  argument: ChunkArgument;
+  held: HeldChunk;
+  hold: Hold;
+}
+
+/** @throws AppError `unknown_handler` */
+async function open(deps: ChunkDeps, { argument, held, hold }: Taken): Promise<Attempt> {
+  const job = await deps.runs.find(argument);
+  const handler = job === undefined ? undefined : deps.handlers.get(job.handler);
+  if (job === undefined || handler === undefined) {
+    const name = JSON.stringify(job?.handler ?? null);
+    throw new AppError('unknown_handler', `This worker has no handler ${name}.`);
+  }
+  const gaveUp = await giveUpSuspect({ deps, held, hold });
+  const isolated = !gaveUp && hold.lost_attempts >= LOST_ATTEMPTS_MAX;
+  return openAttempt({ deps, held, hold, job, handler, isolated }, argument);
 }
 
 /** Beside other attempts, or, where the chunk is under suspicion, with nothing else at work in this process. */

@@ -43,32 +43,49 @@ export async function runGroups(items: ItemStream | readonly HandlerItem[], run:
 }
 
 async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> {
+  const { batch } = run;
   // Gathering a group may take its time; a pause that came meanwhile is not for the next group only.
-  if (!run.batch.mayStart()) return;
+  if (!batch.mayStart()) return;
   let pending = await readInputs(group, run);
   while (pending.length > 0) {
     const attempt = Math.max(...pending.map((one) => one.attempts)) + 1;
     const answers = await attemptGroup(pending, run, attempt);
     if (answers === 'aborted') return;
-    const again: { one: Pending; outcome: ItemOutcome }[] = [];
-    let delayMs = 0;
-    for (const [i, answer] of answers.entries()) {
-      const one = pending[i] as Pending;
-      one.attempts++;
-      const { outcome, retry } = await toOutcome(one, answer, run);
-      const next = retry === undefined ? undefined : nextAttempt(one, run, retry.afterMs);
-      if (next === undefined) run.batch.onOutcome(outcome);
-      else if (next.inLane) {
-        again.push({ one, outcome });
-        delayMs = Math.max(delayMs, next.delayMs);
-      } else run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: next.delayMs });
+    const again = await settleGroup(pending, answers, run);
+    const delayMs = Math.max(0, ...again.map((one) => one.delayMs));
+    if (again.length === 0 || !(await wait(delayMs, batch.signal))) return;
+    if ((await batch.admit?.()) === false) {
+      for (const { outcome } of again) batch.onOutcome({ ...outcome, status: 'deferred', delayMs: 0 });
+      return;
     }
     pending = again.map(({ one }) => one);
-    if (pending.length === 0 || !(await wait(delayMs, run.batch.signal))) return;
-    if ((await run.batch.admit?.()) !== false) continue;
-    for (const { outcome } of again) run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: 0 });
-    return;
   }
+}
+
+interface Again {
+  one: Pending;
+  /** what it comes to if there is no other attempt */
+  outcome: ItemOutcome;
+  delayMs: number;
+}
+
+/** Tells the outcomes. @returns what is tried again in this lane */
+async function settleGroup(
+  pending: readonly Pending[],
+  answers: readonly (Answer<unknown> | Failure)[],
+  run: Run,
+): Promise<Again[]> {
+  const again: Again[] = [];
+  for (const [i, answer] of answers.entries()) {
+    const one = pending[i] as Pending;
+    one.attempts++;
+    const { outcome, retry } = await toOutcome(one, answer, run);
+    const next = retry === undefined ? undefined : nextAttempt(one, run, retry.afterMs);
+    if (next === undefined) run.batch.onOutcome(outcome);
+    else if (next.inLane) again.push({ one, outcome, delayMs: next.delayMs });
+    else run.batch.onOutcome({ ...outcome, status: 'deferred', delayMs: next.delayMs });
+  }
+  return again;
 }
 
 /** How long until the next attempt and where it is waited for, or undefined: there is none. */
