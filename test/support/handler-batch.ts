@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { DEFAULT_OPTIONS, type JobOptions, type Json } from '../../src/domain/batch/job';
 import type {
   Concurrency,
@@ -41,6 +42,13 @@ export function changeable(from: number): Concurrency & { set(to: number): void 
   };
 }
 
+/** As the engine's own: every item in flight listens to it. */
+function quietSignal(): AbortSignal {
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal);
+  return signal;
+}
+
 /** A batch that writes down what a handler says about its items. */
 export function recordBatch(overrides: BatchOverrides = {}): BatchRecord {
   const started: number[] = [];
@@ -50,7 +58,7 @@ export function recordBatch(overrides: BatchOverrides = {}): BatchRecord {
     tenantId: 'tnt_1',
     jobId: 'job_1',
     params: {},
-    signal: new AbortController().signal,
+    signal: quietSignal(),
     log: { debug: silent, info: silent, warn: silent, error: silent },
     mayStart: () => true,
     onStart: (item) => started.push(item.index),

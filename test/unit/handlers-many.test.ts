@@ -1,6 +1,6 @@
 import { defineHandler } from '../../src/activities/handlers/define-handler';
 import { ItemFailure } from '../../src/activities/handlers/failure';
-import type { Json, RetryPolicy } from '../../src/domain/batch/job';
+import type { RetryPolicy } from '../../src/domain/batch/job';
 import type { Handler } from '../../src/domain/handler/contract';
 import { runAll } from '../support/handler-batch';
 

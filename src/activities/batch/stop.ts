@@ -1,4 +1,5 @@
 /** Why an attempt at a chunk ends before its last item. The first reason stands, but a hard stop may follow a soft one. */
+import { setMaxListeners } from 'node:events';
 import type { ChunkReason } from '../../workflows/batch/ports';
 
 export type StopReason = Exclude<ChunkReason, 'done'> | 'superseded';
@@ -7,6 +8,11 @@ export class Stop {
   readonly #abort = new AbortController();
   readonly #listeners = new Set<() => void>();
   #reason: StopReason | undefined;
+
+  constructor() {
+    // Each item in flight listens; that many are no leak.
+    setMaxListeners(0, this.#abort.signal);
+  }
 
   get reason(): StopReason | undefined {
     return this.#reason;
