@@ -237,6 +237,17 @@ describe('batchJob', () => {
     expect(fake.outcomes).toEqual(['drained']);
   });
 
+  test('a job of one chunk ends, also where that comes back together with the beginning', async () => {
+    fake.plan = { ...PLAN, total: 100 };
+    // The two meet in one activation every few times.
+    const handles = await Promise.all(
+      Array.from({ length: 30 }, () => start({ first: { itemMaxMs: 1_000 } })),
+    );
+    started.splice(1);
+    await Promise.all(handles.map(end));
+    expect(fake.handedOut).toEqual(Array.from({ length: 30 }, () => 0));
+  });
+
   test('a first chunk that was too early, since the job waits for a seat, is handed out again with the others', async () => {
     fake.plan = { ...PLAN, status: 'queued', wanted: wanted('waiting') };
     fake.wanted = wanted('waiting');

@@ -56,13 +56,14 @@ async function dispatchUntilEnd(run: Dispatch, scope: CancellationScope): Promis
       wanted = await control.batchExpire(ref);
       continue;
     }
+    // Before anything is awaited: what settles meanwhile must not be slept over.
+    const before = ledger.settled;
     const end = await endOf(run, wanted, scope);
     if (end !== undefined) return end;
     const long = run.isLong();
     if (long && ledger.inFlight === 0) return undefined;
     if (wanted.state === 'running' && !long) handOut(run, wanted, begin);
     run.show(SHOWN[wanted.state]);
-    const before = ledger.settled;
     await condition(() => heard.wakes !== wakes || clock.isUp() || ledger.settled !== before);
   }
 }
