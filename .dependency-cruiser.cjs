@@ -98,6 +98,7 @@ const layers = [
 const drivers = [
   home('postgres', packages('pg', 'pg-copy-streams', 'node-pg-migrate'), ['platform/postgres/']),
   home('redis', packages('ioredis', 'rate-limiter-flexible'), ['platform/redis/']),
+  home('undici', packages('undici'), ['platform/http/']),
   home('koa', packages('koa', '@koa/router', 'koa-compose'), ['api/']),
   home('sse-channel', packages('sse-channel'), ['api/events/']),
   home('temporal-client', packages('@temporalio/client'), ['platform/temporal/', 'workers/']),
@@ -109,6 +110,8 @@ const drivers = [
   ]),
   home('temporal-activity', packages('@temporalio/activity'), ['activities/']),
   home('temporal-workflow', packages('@temporalio/workflow'), ['workflows/']),
+  home('json-schema', packages('ajv', 'ajv-formats'), ['activities/handlers/']),
+  home('parquet', packages('hyparquet-writer'), ['platform/parquet/']),
   home('threads', packages('piscina'), ['platform/sandbox/']),
   home('zod', packages('zod', '@asteasolutions/zod-to-openapi'), ['api/', 'activities/', 'platform/config']),
 ];
@@ -163,6 +166,13 @@ const hygiene = [
     severity: 'error',
     from: { path: '^tools/', pathNot: '^tools/generate' },
     to: { path: '^(src|test|bench)/' },
+  },
+  {
+    name: 'bench-outside',
+    comment: 'a bench measures what a client sees',
+    severity: 'error',
+    from: { path: '^bench/' },
+    to: { path: '^(src|test)/' },
   },
 ];
 

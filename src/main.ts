@@ -74,6 +74,8 @@ interface Exits {
   note(error: unknown, what: string): void;
   /** Says what is wrong, then ends. */
   fail(error: unknown, what: string): Promise<void>;
+  /** Says what is wrong and is gone, without a word to anybody else. */
+  crash(error: unknown, what: string): void;
 }
 
 function createExits(): Exits {
@@ -103,15 +105,24 @@ function createExits(): Exits {
       else opened.log.fatal({ err: error }, what);
       return end(1);
     },
+    crash: (error, what) => {
+      opened?.log.fatal({ err: error }, what);
+      process.exit(1);
+    },
   };
 }
 
 async function main(): Promise<void> {
   const exits = createExits();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void exits.end(0));
-  process.on('uncaughtException', (error) => void exits.fail(error, 'uncaught exception'));
   const [name = '', ...args] = process.argv.slice(2);
   const role = ROLES.find((known) => known === name);
+  process.on('uncaughtException', (error) => {
+    // In a worker it may be a handler's. Chunks that were handed back in good order would be begun again, with the same item
+    // and the same end, for ever; those that are lost come under suspicion until the item is found.
+    if (role === 'worker') exits.crash(error, 'uncaught exception');
+    else void exits.fail(error, 'uncaught exception');
+  });
   process.on('unhandledRejection', (error) => {
     // In a worker it may be a promise that a handler forgot: that harms one item, ending the process would harm them all.
     if (role === 'worker') exits.note(error, 'unhandled rejection');

@@ -2,18 +2,25 @@
 import os from 'node:os';
 import { builtInHandlers } from '../activities/handlers';
 import { loadHandlers } from '../activities/handlers/load';
+import { withOpenSecrets } from '../activities/handlers/open-secrets';
 import { createHandlerRegistry } from '../activities/handlers/registry';
-import type { HandlerRegistry } from '../domain/handler/contract';
-import type { Config, ServerConfig } from '../platform/config';
+import type { Handler, HandlerRegistry } from '../domain/handler/contract';
+import { type Config, ConfigError, type ServerConfig } from '../platform/config';
+import { createOutboundClient, type OutboundClient } from '../platform/http/outbound';
 import type { Lifecycle } from '../platform/lifecycle';
 import type { Logger } from '../platform/logger';
+import { createEventStore } from '../platform/postgres/event-store';
+import type { EventAppender } from '../platform/postgres/job-events';
 import { createDatabase, type PostgresDatabase } from '../platform/postgres/pool';
+import type { Queryable } from '../platform/postgres/statement';
 import { createRedis } from '../platform/redis/client';
 import { createRealtimeLog } from '../platform/redis/realtime-log';
 import { createExpressionSandbox, type ExpressionSandbox } from '../platform/sandbox/sandbox';
+import { createParamsCipher } from '../platform/secrets/params-cipher';
 import { createSecretBox } from '../platform/secrets/secret-box';
 import { connectTemporal } from '../platform/temporal/connection';
 import { createJobEngine } from '../platform/temporal/job-engine';
+import { version } from '../../package.json';
 
 /** What a role is given by `main`. */
 export interface Setting<C extends Config> {
@@ -44,6 +51,11 @@ export function openDatabase({ config, log, lifecycle }: Setting<Config>, wish: 
   });
   lifecycle.onClose(`database pool ${name}`, () => database.close());
   return database;
+}
+
+export function eventsOf(db: Queryable): EventAppender {
+  const events = createEventStore(db);
+  return { append: async (happened) => void (await events.append(happened)) };
 }
 
 export type Common = ReturnType<typeof openCommon>;
@@ -88,9 +100,31 @@ export function openSandbox({ config, log, lifecycle }: Setting<ServerConfig>): 
   return sandbox;
 }
 
-/** Built-in handlers and those of `MILLRACE_HANDLERS_DIR`. @throws Error that names the file which can't be loaded */
+/** The way out to servers that tenants name. */
+export function openOutbound({ config, lifecycle }: Setting<ServerConfig>): OutboundClient {
+  const client = createOutboundClient({ opened: config.egressAllow, userAgent: `Millrace/${version}` });
+  lifecycle.onClose('outbound http', () => client.close());
+  return client;
+}
+
+/**
+ * Built-in handlers and those of `MILLRACE_HANDLERS_DIR`, their secret params opened on the way in.
+ * @throws ConfigError where the folder can't be read, Error that names the file which can't be loaded
+ */
 export async function openHandlers(setting: Setting<ServerConfig>): Promise<HandlerRegistry> {
-  const { handlersDir } = setting.config;
-  const own = handlersDir === undefined ? [] : await loadHandlers(handlersDir);
-  return createHandlerRegistry([...builtInHandlers({ evaluator: openSandbox(setting) }), ...own]);
+  const { handlersDir, secretKeys } = setting.config;
+  const own = handlersDir === undefined ? [] : await loadOwn(handlersDir);
+  const builtIn = builtInHandlers({ evaluator: openSandbox(setting), http: openOutbound(setting) });
+  const { openFor } = createParamsCipher(createSecretBox(secretKeys));
+  return createHandlerRegistry([...builtIn, ...own].map((handler) => withOpenSecrets(handler, openFor)));
+}
+
+async function loadOwn(dir: string): Promise<Handler[]> {
+  try {
+    return await loadHandlers(dir);
+  } catch (error) {
+    const { syscall, code } = error as NodeJS.ErrnoException;
+    if (syscall !== 'scandir') throw error;
+    throw new ConfigError([`MILLRACE_HANDLERS_DIR: the folder ${dir} cannot be read (${code})`]);
+  }
 }

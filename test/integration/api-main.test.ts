@@ -67,6 +67,21 @@ test('an environment with problems names all of them and exits 78', async () => 
   for (const name of ['PORT', 'REDIS_URL', 'TEMPORAL_ADDRESS']) expect(err).toContain(name);
 });
 
+test.each(['api', 'worker'])(
+  'a folder of handlers that is not there ends the %s with one plain line, and 78',
+  async (role) => {
+    const { code, out, err } = await run([role], {
+      ...environment(),
+      MILLRACE_HANDLERS_DIR: '/no/such/folder',
+    });
+    expect([code, err]).toEqual([
+      78,
+      'The configuration has a problem:\n  MILLRACE_HANDLERS_DIR: the folder /no/such/folder cannot be read (ENOENT)\n',
+    ]);
+    expect(out).not.toContain('ENOENT');
+  },
+);
+
 test('of two first starts at once one makes the tenant and its key, and a later one nothing', async () => {
   const both = await Promise.all([run(['admin', 'bootstrap']), run(['admin', 'bootstrap'])]);
   const printed = both

@@ -86,6 +86,17 @@ test('a variable set to nothing counts as not set', () => {
   expect(problemsOf({ ...sound, REDIS_URL: '' })).toEqual(['REDIS_URL is needed']);
 });
 
+test('private addresses are opened range by range, and none where nothing is said', () => {
+  expect(loadConfig(sound, 'worker').egressAllow).toEqual([]);
+  const wish = { ...sound, MILLRACE_EGRESS_ALLOW: '127.0.0.0/8, fd00::/8,10.0.0.7' };
+  expect(loadConfig(wish, 'api').egressAllow).toEqual(['127.0.0.0/8', 'fd00::/8', '10.0.0.7']);
+  for (const bad of ['10.0.0.0/33', 'localhost', '10.0.0.0/8,', '10/8', '::/0/0', '*']) {
+    expect(problemsOf({ ...sound, MILLRACE_EGRESS_ALLOW: bad })).toEqual([
+      expect.stringMatching(/^MILLRACE_EGRESS_ALLOW: expected addresses in CIDR notation/),
+    ]);
+  }
+});
+
 test('nobody can change it', () => {
   const config = loadConfig(sound, 'api');
   expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);

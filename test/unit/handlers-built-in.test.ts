@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineHandler } from '../../src/activities/handlers/define-handler';
 import { builtInHandlers } from '../../src/activities/handlers/index';
-import type { ExpressionEvaluator } from '../../src/activities/handlers/ports';
+import type { ExpressionEvaluator, HttpClient } from '../../src/activities/handlers/ports';
 import { createHandlerRegistry } from '../../src/activities/handlers/registry';
 import { AppError } from '../../src/domain/errors';
 import type { EvaluateMany } from '../../src/domain/handler/expression';
@@ -12,8 +12,13 @@ const unused: ExpressionEvaluator = {
   evaluateMany: () => Promise.reject(new Error('unused')),
 };
 
+const noHttp: HttpClient = {
+  refusal: () => undefined,
+  exchange: () => Promise.reject(new Error('unused')),
+};
+
 function builtIn(name: string, evaluator = unused) {
-  const handler = createHandlerRegistry(builtInHandlers({ evaluator })).get(name);
+  const handler = createHandlerRegistry(builtInHandlers({ evaluator, http: noHttp })).get(name);
   if (!handler) throw new Error(`there is no ${name}`);
   return handler;
 }

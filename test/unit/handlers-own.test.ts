@@ -28,7 +28,7 @@ async function load(inputs: unknown[] = [], params: unknown = {}): Promise<Ran> 
       const items = ${JSON.stringify(inputs)}.map((input, index) =>
         ({ index, customId: null, inputText: JSON.stringify(input), idempotencyKey: 'key' + index }));
       await handlers[0]?.runItems(items, { tenantId: 't', jobId: 'j', params: ${JSON.stringify(params)}, options: DEFAULT_OPTIONS,
-        concurrency: 10, signal: new AbortController().signal, log: console, mayStart: () => true, onStart() {},
+        concurrency: { now: () => 10, onChange: () => () => {} }, signal: new AbortController().signal, log: console, mayStart: () => true, onStart() {},
         onOutcome: ({ index, status, output, error }) => outcomes.push({ index, status, output: JSON.parse(output), error }) });
       outcomes.sort((a, b) => a.index - b.index);
       console.log(JSON.stringify({ names: handlers.map((handler) => handler.name), outcomes }));

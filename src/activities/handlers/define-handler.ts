@@ -2,10 +2,9 @@ import { z } from 'zod';
 import type { Json } from '../../domain/batch/job';
 import { AppError } from '../../domain/errors';
 import type { Handler } from '../../domain/handler/contract';
+import { HANDLER_NAME } from '../../domain/handler/name';
 import type { AnyDefinition, Definition } from './definition';
 import { runGroups } from './run-groups';
-
-const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /**
  * Makes a handler of its definition.
@@ -35,7 +34,7 @@ export function toHandler(definition: AnyDefinition): Handler {
 
 function checkDefinition(definition: AnyDefinition): void {
   const { name, description } = definition;
-  if (typeof name !== 'string' || !NAME.test(name)) {
+  if (typeof name !== 'string' || !HANDLER_NAME.test(name)) {
     throw new TypeError(`A handler's name is lower-case letters, digits, - and _, up to 64: ${String(name)}`);
   }
   if (typeof description !== 'string') throw new TypeError(`Handler ${name} has no description.`);
@@ -47,16 +46,21 @@ function checkDefinition(definition: AnyDefinition): void {
       throw new TypeError(`${part} of handler ${name} is no zod schema.`);
     }
   }
+  const { secretParams = [] } = definition;
+  if (!Array.isArray(secretParams) || secretParams.some((secret) => typeof secret !== 'string')) {
+    throw new TypeError(`secretParams of handler ${name} is no list of names.`);
+  }
 }
 
 /** The part of a handler that `GET /handlers` shows. */
 export function describeHandler(
-  definition: Pick<AnyDefinition, 'name' | 'description' | 'params' | 'input' | 'output'>,
-): Pick<Handler, 'name' | 'description' | 'paramsSchema' | 'inputSchema' | 'outputSchema'> {
+  definition: Pick<AnyDefinition, 'name' | 'description' | 'params' | 'secretParams' | 'input' | 'output'>,
+): Pick<Handler, 'name' | 'description' | 'paramsSchema' | 'secretParams' | 'inputSchema' | 'outputSchema'> {
   return {
     name: definition.name,
     description: definition.description,
     paramsSchema: toJsonSchema(definition.params, 'input'),
+    secretParams: definition.secretParams,
     inputSchema: toJsonSchema(definition.input, 'input'),
     outputSchema: toJsonSchema(definition.output, 'output'),
   };

@@ -40,6 +40,8 @@ interface Named<P, I, O> {
   /** one sentence for `GET /handlers` */
   description: string;
   params?: P;
+  /** top-level params that are encrypted at rest and never shown */
+  secretParams?: readonly string[];
   input?: I;
   output?: O;
 }
@@ -70,6 +72,7 @@ export interface AnyDefinition {
   name: string;
   description: string;
   params?: z.ZodType | undefined;
+  secretParams?: readonly string[] | undefined;
   input?: z.ZodType | undefined;
   output?: z.ZodType | undefined;
   batchSize?: number | undefined;

@@ -1,16 +1,21 @@
 /** From whatever a handler threw to an item's error, and whether another attempt makes sense. */
 import { ERROR_CATALOG, isAppError } from '../../domain/errors';
 import { toErrorMessage } from '../../domain/handler/error-message';
+import { RETRY_AFTER_MAX_MS } from '../../domain/outbound/retry-after';
 
 export interface Failure {
   code: string;
   message: string;
   retryable: boolean;
+  /** least wait before another attempt, where the failure itself asks for it */
+  retryAfterMs?: number;
 }
 
 export interface ItemFailureOptions {
   /** default true */
   retryable?: boolean;
+  /** least wait before the next attempt, up to a day; where the retry policy waits longer, that counts */
+  retryAfterMs?: number | undefined;
 }
 
 const CODE = /^[a-z][a-z0-9_]{0,63}$/;
@@ -19,16 +24,18 @@ const CODE = /^[a-z][a-z0-9_]{0,63}$/;
 export class ItemFailure extends Error {
   override readonly name = 'ItemFailure';
   readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     readonly code: string,
     message: string,
-    { retryable = true }: ItemFailureOptions = {},
+    { retryable = true, retryAfterMs }: ItemFailureOptions = {},
   ) {
     super(message);
     if (!CODE.test(code))
       throw new TypeError(`An error code is lower_snake_case, up to 64 characters: ${code}`);
     this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -40,7 +47,7 @@ export function failure(code: keyof typeof ERROR_CATALOG, message: string, retry
 export function toFailure(thrown: unknown): Failure {
   try {
     const { code, message } = describe(thrown);
-    return { code, message: toErrorMessage(message), retryable: isRetryable(thrown) };
+    return { code, message: toErrorMessage(message), retryable: isRetryable(thrown), ...waitOf(thrown) };
   } catch {
     return failure('handler_failed', 'The handler threw something that cannot be read.', true);
   }
@@ -71,6 +78,12 @@ function isRetryable(thrown: unknown): boolean {
     if (typeof thrown.retryable === 'boolean') return thrown.retryable;
   }
   return isAppError(thrown) ? ERROR_CATALOG[thrown.code].retryable : true;
+}
+
+function waitOf(thrown: unknown): { retryAfterMs?: number } {
+  const wish = isItemFailure(thrown) ? thrown.retryAfterMs : undefined;
+  if (typeof wish !== 'number' || !(wish > 0)) return {};
+  return { retryAfterMs: Math.min(Math.ceil(wish), RETRY_AFTER_MAX_MS) };
 }
 
 /** By name and shape: a handler's file may bring a copy of the class of its own. */

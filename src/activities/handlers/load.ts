@@ -1,5 +1,5 @@
-/** Handlers of one's own: one compiled file each, in the folder that `MILLRACE_HANDLERS_DIR` names. */
-import { readdir } from 'node:fs/promises';
+/** Handlers of one's own, one file each in the folder that `MILLRACE_HANDLERS_DIR` names: compiled code, or a declaration. */
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
@@ -7,6 +7,7 @@ import type { Handler } from '../../domain/handler/contract';
 import { defineHandler, toHandler } from './define-handler';
 import type { AnyDefinition } from './definition';
 import { ItemFailure } from './failure';
+import { toRemoteHandler } from './remote-handler';
 
 /** What a handler's file is given, so that it need not import Millrace nor zod. */
 export interface HandlerKit {
@@ -16,14 +17,17 @@ export interface HandlerKit {
 }
 
 const MODULE = /\.[cm]?js$/;
+/** Declares a handler that is served in another language, see docs/remote-handlers.md. */
+const DECLARATION = /\.handler\.json$/;
 
 /**
  * Every `.js`, `.cjs` and `.mjs` file of `dir` itself, in order of name. Each exports, as `handler` or as its default, a handler
- * made by `defineHandler`, a definition, or a function from the kit to one of these.
+ * made by `defineHandler`, a definition, or a function from the kit to one of these. And every `<name>.handler.json`.
  * @throws Error that names the file
  */
 export async function loadHandlers(dir: string): Promise<Handler[]> {
-  const names = (await readdir(dir)).filter((name) => MODULE.test(name)).toSorted();
+  const files = await readdir(dir);
+  const names = files.filter((name) => MODULE.test(name) || DECLARATION.test(name)).toSorted();
   const handlers: Handler[] = [];
   for (const name of names) handlers.push(await loadHandler(path.resolve(dir, name)));
   return handlers;
@@ -31,6 +35,7 @@ export async function loadHandlers(dir: string): Promise<Handler[]> {
 
 async function loadHandler(file: string): Promise<Handler> {
   try {
+    if (DECLARATION.test(file)) return await loadDeclaration(file);
     const exported = findExport((await import(pathToFileURL(file).href)) as Record<string, unknown>);
     if (exported === undefined) throw new Error('it exports neither `handler` nor a default');
     return makeHandler(exported);
@@ -38,6 +43,13 @@ async function loadHandler(file: string): Promise<Handler> {
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`The handler in ${file} cannot be loaded: ${why}`, { cause: error });
   }
+}
+
+async function loadDeclaration(file: string): Promise<Handler> {
+  const handler = toRemoteHandler(JSON.parse(await readFile(file, 'utf8')));
+  const named = path.basename(file).replace(DECLARATION, '');
+  if (handler.name !== named) throw new Error(`it declares ${handler.name}, but is named ${named}`);
+  return handler;
 }
 
 /** The default of a CommonJS module is `module.exports`, which may hold `handler` or a `default` in turn. */

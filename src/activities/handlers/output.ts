@@ -4,9 +4,15 @@ import { failure, type Failure } from './failure';
 
 export type Output = { ok: true; text: string } | { ok: false; failure: Failure };
 
+/** An output that is JSON text already, and would lose digits of its numbers as a value. */
+export class ExactJson {
+  constructor(readonly text: string) {}
+}
+
 /** Exact JSON text of a handler's value; undefined is null. */
 export function toOutput(value: unknown): Output {
   if (value === undefined) return { ok: true, text: 'null' };
+  if (value instanceof ExactJson) return checkOutput(value.text);
   let text: string;
   try {
     text = JSON.stringify(value, refuseFunctions);
