@@ -8,6 +8,7 @@ import { issueKey } from './api/key/issue-key';
 import { createRoutes } from './api/routes';
 import { createApiServer } from './api/server';
 import { batchDeps, healthChecks, openRealtime } from './compose/api-routes';
+import { chunkDeps } from './compose/chunk-routes';
 import { openCommon, openDatabase, openHandlers, type Setting } from './compose/parts';
 import { AppError } from './domain/errors';
 import { newId, systemClock } from './platform/clock';
@@ -37,7 +38,9 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
   const routes = createRoutes({
     version,
     batch: batchDeps(setting, { ...common, stores, handlers }),
+    chunks: chunkDeps(setting, { common, handlers }),
     events: realtime,
+    handlers: { handlers },
     keys: { keys: stores.keys, mint, newKeyId: () => newId('key'), now: systemClock.now },
     tenants: { tenants: stores.tenants, newTenantId: () => newId('tenant') },
     health: { checks: healthChecks(common), isDraining: () => lifecycle.closing, metrics, log },

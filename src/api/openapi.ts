@@ -28,6 +28,12 @@ export function buildOpenApi(routes: readonly Route[], version: string): OpenApi
     bearerFormat: 'mrk_ and 36 characters',
     description: 'An API key: `Authorization: Bearer mrk_…`',
   });
+  registry.registerComponent('securitySchemes', 'chunkToken', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'mct_ and 114 characters',
+    description: 'The token that a worker in another language is lent a chunk with',
+  });
   for (const route of routes) if (route.hidden !== true) registry.registerPath(toOperation(route));
   return new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
@@ -46,7 +52,7 @@ function toOperation(route: Route): RouteConfig {
     description: describe(route),
     tags: [...route.tags],
     ...(scopes === 'public'
-      ? { security: [] }
+      ? { security: route.bearer === undefined ? [] : [{ [route.bearer]: [] }] }
       : { security: [{ [SECURITY_SCHEME]: [] }], 'x-required-scopes': [...scopes] }),
     request: toRequest(route),
     responses: { ...problemResponses(route), ...successResponses(route) },
@@ -54,11 +60,13 @@ function toOperation(route: Route): RouteConfig {
 }
 
 function describe(route: Route): string {
-  const { scopes, description } = route;
+  const { scopes, description, bearer } = route;
   const named =
     scopes === 'public' || scopes.length === 0 ? undefined : scopes.map((s) => `\`${s}\``).join(', ');
   const need =
-    scopes === 'public' ? 'Needs no API key.' : named ? `Needs the scope ${named}.` : 'Needs an API key.';
+    scopes === 'public'
+      ? `Needs ${bearer === undefined ? 'no API key' : 'the token of the chunk'}.`
+      : `Needs ${named === undefined ? 'an API key' : `the scope ${named}`}.`;
   return description === undefined ? need : `${description}\n\n${need}`;
 }
 
@@ -67,9 +75,19 @@ function toRequest(route: Route): NonNullable<RouteConfig['request']> {
   return {
     ...(route.params === undefined ? {} : { params: route.params }),
     ...(route.query === undefined ? {} : { query: route.query }),
-    ...(route.idempotent === true ? { headers: idempotencyHeader() } : {}),
+    ...requestHeaders(route),
     ...(content === undefined ? {} : { body: { content, required: isBodyNeeded(route) } }),
   };
+}
+
+function requestHeaders(route: Route) {
+  if (route.idempotent === true) return { headers: idempotencyHeader() };
+  if (route.requestHeaders === undefined) return {};
+  const named = Object.entries(route.requestHeaders).map(([name, about]) => [
+    name,
+    z.string().optional().describe(about),
+  ]);
+  return { headers: z.object(Object.fromEntries(named) as Record<string, z.ZodType>) };
 }
 
 function idempotencyHeader() {

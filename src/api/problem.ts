@@ -63,6 +63,13 @@ function headersFor(
   return headers;
 }
 
+const TOKEN_ERRORS: ReadonlySet<string> = new Set([
+  'key_expired',
+  'key_revoked',
+  'invalid_chunk_token',
+  'chunk_token_expired',
+]);
+
 function tokenError(code: string): string {
-  return code === 'key_expired' || code === 'key_revoked' ? ', error="invalid_token"' : '';
+  return TOKEN_ERRORS.has(code) ? ', error="invalid_token"' : '';
 }

@@ -20,6 +20,8 @@ export interface StreamAnswer {
    * so that a client sees a broken download and never a short one. Returned (`return()`) when the client leaves.
    */
   chunks: AsyncIterable<string | Uint8Array>;
+  /** by gzip, for clients that ask for it */
+  compress?: boolean | undefined;
   headers?: AnswerHeaders | undefined;
 }
 

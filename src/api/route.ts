@@ -73,6 +73,10 @@ interface Documented {
   bodyBytesMax?: number | undefined;
   /** An example of the JSON body, for the documentation. */
   bodyExample?: unknown;
+  /** Headers that the route reads, name to description. */
+  requestHeaders?: Readonly<Record<string, string>> | undefined;
+  /** Of a public route whose handler itself checks who asks: by what. */
+  bearer?: 'chunkToken' | undefined;
   /** Leaves the route out of the OpenAPI document (pages for people). */
   hidden?: boolean | undefined;
 }

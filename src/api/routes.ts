@@ -1,6 +1,9 @@
 /** The one table of routes: what the router serves and the OpenAPI document shows. */
 import { type BatchRouteDeps, batchRoutes } from './batch/routes';
+import type { ChunkRouteDeps } from './chunk/ports';
+import { chunkRoutes } from './chunk/routes';
 import { type StreamJobDeps, streamJobRoute } from './events/stream-job';
+import { type HandlerRouteDeps, handlerRoutes } from './handler/routes';
 import { type KeyRouteDeps, keyRoutes } from './key/routes';
 import type { Route } from './route';
 import { docsRoutes } from './system/docs-routes';
@@ -11,7 +14,9 @@ import { type TenantRouteDeps, tenantRoutes } from './tenant/routes';
 /** What the routes of each feature need. */
 export interface RouteDeps {
   batch: BatchRouteDeps;
+  chunks: ChunkRouteDeps;
   events: StreamJobDeps;
+  handlers: HandlerRouteDeps;
   keys: KeyRouteDeps;
   tenants: TenantRouteDeps;
   health: HealthDeps;
@@ -22,6 +27,8 @@ export function createRoutes(deps: RouteDeps): Route[] {
   const routes: Route[] = [
     ...batchRoutes(deps.batch),
     streamJobRoute(deps.events),
+    ...chunkRoutes(deps.chunks),
+    ...handlerRoutes(deps.handlers),
     ...keyRoutes(deps.keys),
     ...tenantRoutes(deps.tenants),
     ...healthRoutes(deps.health),

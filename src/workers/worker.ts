@@ -1,7 +1,11 @@
 /** The Temporal workers of one process: one for decisions, one for chunks, each with slots of its own. */
 import { type NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { TASK_QUEUES } from '../domain/batch/engine';
-import type { BatchChunkActivities, BatchControlActivities } from '../workflows/batch/ports';
+import type {
+  BatchChunkActivities,
+  BatchControlActivities,
+  BatchLoanActivities,
+} from '../workflows/batch/ports';
 
 export interface WorkersOptions {
   connection: NativeConnection;
@@ -9,6 +13,7 @@ export interface WorkersOptions {
   /** path of the file that `npm run build` bundled, or a bundle itself */
   workflows: { codePath: string } | WorkflowBundleWithSourceMap;
   control: BatchControlActivities;
+  loans: BatchLoanActivities;
   chunks: BatchChunkActivities;
   /** chunks of all jobs at once in this process */
   chunkSlots: number;
@@ -44,7 +49,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
     ...common,
     taskQueue: TASK_QUEUES.control,
     workflowBundle: workflows,
-    activities: { ...options.control },
+    activities: { ...options.control, ...options.loans },
     maxConcurrentActivityTaskExecutions: CONTROL_SLOTS,
     maxConcurrentActivityTaskPolls: POLLS,
     maxConcurrentWorkflowTaskPolls: 2 * POLLS,

@@ -7,8 +7,21 @@ import { showStep } from './line.mjs';
 import { npm, runLogged } from './run.mjs';
 
 const stampFile = path.join(root, 'dist/.build-hash');
-const inputs = ['src', 'tools', 'tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
-const outputs = ['dist/src/main.js', 'dist/tools/start/main.js', 'dist/workflow-bundle.js'];
+const inputs = [
+  'src',
+  'tools',
+  'bench',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package.json',
+  'package-lock.json',
+];
+/** What a bench writes beside its sources. */
+const noInput = path.join(root, 'bench/results');
+const outputs = [
+  ...['dist/src/main.js', 'dist/tools/start/main.js', 'dist/bench/main.js'],
+  'dist/workflow-bundle.js',
+];
 
 /** Builds with `npm run build` unless the sources' content is what the last build saw. */
 export async function ensureBuilt(logFolder) {
@@ -46,6 +59,7 @@ function addToHash(hash, relative) {
   const entries = readdirSync(absolute, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile())
     .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter((file) => path.dirname(file) !== noInput)
     .sort();
   for (const file of entries) hash.update(path.relative(root, file)).update('\0').update(readFileSync(file));
 }

@@ -10,6 +10,8 @@ export interface TemporalOptions {
   readonly port: number;
   readonly uiPort: number;
   readonly logFile: string;
+  /** False for tests that show what it is good for. */
+  readonly fairness?: boolean;
 }
 
 const readyMs = 60_000;
@@ -17,7 +19,7 @@ const answerMs = 2_000;
 const databaseFile = 'temporal.db';
 
 /** Fairness between tenants works only with both of these. */
-const dynamicConfig = ['matching.useNewMatcher=true', 'matching.enableFairness=true'];
+const fairness = ['matching.useNewMatcher=true', 'matching.enableFairness=true'];
 
 /** The dev server with its web UI; a SQLite file keeps its workflows over restarts. */
 export function createTemporal(options: TemporalOptions): Server {
@@ -35,7 +37,10 @@ export function createTemporal(options: TemporalOptions): Server {
             ...['server', 'start-dev', '--ip', '127.0.0.1', '--log-level', 'warn'],
             ...['--port', String(options.port), '--ui-port', String(options.uiPort)],
             ...['--db-filename', path.join(options.dataFolder, databaseFile)],
-            ...dynamicConfig.flatMap((value) => ['--dynamic-config-value', value]),
+            ...(options.fairness === false ? [] : fairness).flatMap((value) => [
+              '--dynamic-config-value',
+              value,
+            ]),
           ],
           cwd: options.dataFolder,
           logFile: options.logFile,

@@ -99,6 +99,7 @@ function environment({ settings, addresses, secretKeys }: ProductPlace): NodeJS.
     ...(addresses.temporalUiUrl && { TEMPORAL_UI_URL: addresses.temporalUiUrl }),
     HOST: settings.host,
     PORT: String(addresses.apiPort),
+    MILLRACE_PUBLIC_URL: settings.env.MILLRACE_PUBLIC_URL || addresses.apiUrl,
     MILLRACE_SECRET_KEYS: settings.env.MILLRACE_SECRET_KEYS || secretKeys,
     MILLRACE_DATA_DIR: settings.dataFolder,
   };

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { NewItem } from '../../domain/batch/item';
 import { DEFAULT_OPTIONS, type Job, type Json } from '../../domain/batch/job';
 import { AppError } from '../../domain/errors';
+import { type Cipher, sealParams } from '../../domain/handler/secret-params';
 import type { Principal } from '../../domain/key/scopes';
 import type { Stores } from '../ports';
 import { accepted, created } from '../respond';
@@ -17,6 +18,8 @@ import { startWorkflow } from './start-workflow';
 export interface CreateJobDeps extends JobBodyDeps {
   engine: Pick<JobEngine, 'start'>;
   handlers: HandlerCatalogue;
+  /** Encrypts secret params; only for handlers of this tenant's jobs are they decrypted. */
+  sealFor(tenantId: string): Cipher;
   newJobId(): string;
 }
 
@@ -57,8 +60,7 @@ export function createJobRoute(deps: CreateJobDeps): Route {
       'duplicate_custom_id',
     ],
     handler: async ({ body, principal, transact, ctx, log }) => {
-      const params = (body.params ?? {}) as Json;
-      await checkHandler(deps.handlers, body.handler, params);
+      const params = await acceptParams(deps, principal, body);
       const { bodyBytes } = ctx.state as { bodyBytes: Uint8Array };
       const items =
         body.items === undefined ? undefined : readInlineItems(Buffer.from(bodyBytes).toString('utf8'));
@@ -74,12 +76,20 @@ export function createJobRoute(deps: CreateJobDeps): Route {
   });
 }
 
-/** @throws AppError `unknown_handler`, or what the handler says of its params */
-async function checkHandler(handlers: HandlerCatalogue, name: string, params: Json): Promise<void> {
-  const handler = handlers.find(name);
-  if (handler !== undefined) return handler.validateParams(params);
-  const detail = `There is no handler ${JSON.stringify(name)}.`;
-  throw new AppError('unknown_handler', detail, { errors: [{ pointer: '/handler', detail }] });
+/** The params as they are kept. @throws AppError `unknown_handler`, or what the handler says of them */
+async function acceptParams(
+  { handlers, sealFor }: CreateJobDeps,
+  { tenantId }: Principal,
+  wish: Wish,
+): Promise<Json> {
+  const handler = handlers.find(wish.handler);
+  if (handler === undefined) {
+    const detail = `There is no handler ${JSON.stringify(wish.handler)}.`;
+    throw new AppError('unknown_handler', detail, { errors: [{ pointer: '/handler', detail }] });
+  }
+  const params = (wish.params ?? {}) as Json;
+  await handler.validateParams(params);
+  return sealParams(params, handler.secretParams ?? [], sealFor(tenantId));
 }
 
 function toNewJob(deps: CreateJobDeps, principal: Principal, wish: Wish & { params: Json }): NewJob {

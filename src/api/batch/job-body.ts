@@ -1,6 +1,7 @@
 /** A job as the API shows it. */
 import type { Job, JobRef } from '../../domain/batch/job';
-import { foretell, type Progress } from '../../domain/batch/progress';
+import { foretellJob, type Progress } from '../../domain/batch/progress';
+import { redactParams } from '../../domain/handler/secret-params';
 import type { Principal } from '../../domain/key/scopes';
 
 export interface JobBodyDeps {
@@ -24,7 +25,7 @@ export function toJobBody(deps: JobBodyDeps, job: Job, asker: Pick<Principal, 's
     tenant_id,
     name: rest.name,
     handler: rest.handler,
-    params: rest.params,
+    params: redactParams(rest.params),
     reduce: rest.reduce,
     options: rest.options,
     metadata: rest.metadata,
@@ -59,7 +60,5 @@ export function foretold(
   job: Job,
   counts: Job['counts'],
 ): Omit<Progress, 'counts'> {
-  const startedMs = job.started_at?.getTime();
-  const untilMs = (job.ended_at ?? deps.now()).getTime();
-  return foretell(counts, startedMs === undefined ? 0 : untilMs - startedMs);
+  return foretellJob(job, counts, deps.now());
 }

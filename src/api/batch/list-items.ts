@@ -20,8 +20,8 @@ export function listItemsRoute(deps: ListItemsDeps): Route {
     operationId: 'listJobItems',
     summary: "List a job's items",
     description:
-      'In the order in which they came. Until the job ends, an item without a result is `pending`. A page of large items has ' +
-      'fewer than `limit`.',
+      'In the order in which they came. Until the job ends, an item without a result is `pending`; with one it shows its ' +
+      '`attempts` and, where it failed, the `error`. A page of large items has fewer than `limit`.',
     tags: ['jobs'],
     scopes: ['jobs:read'],
     params: z.strictObject({ id: idParam('job') }),
@@ -51,8 +51,9 @@ function indexIn(position: string | number): number {
 /** By hand: the inputs are JSON text already, and a detour over values would cost their numbers digits. */
 function toPageText(rows: readonly ItemRow[], nextCursor: string | null): string {
   const items = rows.map(
-    ({ index, custom_id, status, input }) =>
-      `{"index":${index},"custom_id":${JSON.stringify(custom_id)},"status":"${status}","input":${input}}`,
+    ({ index, custom_id, status, attempts, error, input }) =>
+      `{"index":${index},"custom_id":${JSON.stringify(custom_id)},"status":"${status}","attempts":${attempts},` +
+      `"error":${error},"input":${input}}`,
   );
   return `{"data":[${items.join(',')}],"next_cursor":${JSON.stringify(nextCursor)}}`;
 }

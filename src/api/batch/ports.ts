@@ -1,7 +1,8 @@
 /** What the job routes need of the house below; `compose.ts` hands in what fulfils it. Ids are public ids throughout. */
-import type { ItemRow, ItemStatus, NewItem, ResultRow } from '../../domain/batch/item';
-import type { Counts, Job, JobPage, JobRef, Json, NewJob, ResultStatus } from '../../domain/batch/job';
+import type { ItemRow, ItemStatus, NewItem } from '../../domain/batch/item';
+import type { Counts, Job, JobPage, JobPatch, JobRef, NewJob, NewRetry } from '../../domain/batch/job';
 import type { JobSummary } from '../../domain/batch/reduce';
+import type { Handler } from '../../domain/handler/contract';
 
 /** Every method is by tenant; another tenant's job is `not_found`. Each change writes its event in the same transaction. */
 export interface JobStore {
@@ -15,25 +16,26 @@ export interface JobStore {
   finishUpload(upload: JobRef & { upload: number; total: number }): Promise<Job>;
   /** created -> queued: seals the total. Again on a started job: no change. @throws `job_has_no_items`, `job_already_ended` */
   start(ref: JobRef): Promise<Job>;
+  /** queued, running -> paused. Again: no change. @throws `job_not_started`, `job_already_ended` */
+  pause(ref: JobRef): Promise<Job>;
+  /** paused -> queued. On a job that is not paused: no change. @throws `job_not_started`, `job_already_ended` */
+  resume(ref: JobRef): Promise<Job>;
   /** Asks for the end; a job never started ends at once. Again on a cancelling job: no change. @throws `job_already_ended` */
   cancel(ref: JobRef): Promise<Job>;
+  /** What is as it was changes nothing. @throws `job_already_ended`: the options are settled, name and metadata never are */
+  update(ref: JobRef, patch: JobPatch): Promise<Job>;
+  /**
+   * Makes the job that does again what did not succeed in an ended one, and queues it; asked again, it is that same job and
+   * `made` is false. @throws `job_not_ended`, `nothing_to_retry`
+   */
+  retry(ref: JobRef, wish: NewRetry): Promise<{ job: Job; made: boolean }>;
+  /** Ended jobs, and those never started. Their items and results go later. @throws `job_not_ended`, `job_in_use` */
+  remove(ref: JobRef): Promise<void>;
 }
 
 export interface ItemQuery extends JobRef {
   status?: ItemStatus | undefined;
   customId?: string | undefined;
-  /** items with an index of at least this */
-  from: number;
-  limit: number;
-}
-
-export interface ResultQuery extends JobRef {
-  /** of this status only; `cancelled` has lines of an ended job only */
-  status?: ResultStatus | undefined;
-  /** the job had ended when the download began: items without a result are `cancelled` then */
-  ended: boolean;
-  /** the job's items */
-  total: number;
   /** items with an index of at least this */
   from: number;
   limit: number;
@@ -55,8 +57,6 @@ export interface ItemStore {
   upload(ref: JobRef, items: AsyncIterable<readonly NewItem[]>): Promise<Job>;
   /** In index order. Empty only where nothing is left. */
   page(query: ItemQuery): Promise<IndexPage<ItemRow>>;
-  /** In index order. */
-  results(query: ResultQuery): Promise<IndexPage<ResultRow>>;
 }
 
 /** Items that come with their job, in the transaction that makes it; `custom_id`s are known to be unique. */
@@ -66,13 +66,15 @@ export interface InlineItemStore {
 
 /** The handlers, as far as a job's creation asks for them. */
 export interface HandlerCatalogue {
-  find(name: string): { validateParams(params: Json): Promise<void> } | undefined;
+  find(name: string): Pick<Handler, 'validateParams' | 'secretParams'> | undefined;
 }
 
 /** Temporal, seen from the API. */
 export interface JobEngine {
   /** Starts the job's workflow; one that runs already is fine. A failure is healed by the sweep: callers log and go on. */
-  start(job: JobRef & { handler: string; priority: number }): Promise<void>;
+  start(
+    job: JobRef & { handler: string; priority: number; first?: { itemMaxMs: number } | undefined },
+  ): Promise<void>;
   /** Tells the workflow to look at the desired state. */
   wake(ref: JobRef): Promise<void>;
   /** Asks the workflow; undefined where it can't answer in time. */

@@ -6,7 +6,7 @@ import { GROUPS_MAX, KEY_CHARACTERS_MAX, SUMMARY_BYTES_MAX } from '../../domain/
 import { JOB_STATUSES } from '../../domain/batch/status';
 import { unstorableReason } from '../../domain/batch/storable';
 import { idText, intQuery, named, pageQuery, timestampSchema } from '../schema';
-import { optionsInputSchema } from './options-schema';
+import { liveOptionsSchema, optionsChangeSchema, optionsInputSchema } from './options-schema';
 import { reduceSchema } from './reduce-schema';
 
 const METADATA_MAX = 50;
@@ -24,6 +24,8 @@ const metadataSchema = z
     error: `expected at most ${METADATA_MAX} entries`,
   })
   .describe('Yours: up to 50 texts of up to 512 characters, by names of up to 64');
+
+const nameSchema = z.string().min(1).max(255).nullish();
 
 const paramsSchema = z
   .unknown()
@@ -47,10 +49,28 @@ export const jobCreateSchema = named(
       ),
     reduce: reduceSchema.nullish(),
     options: optionsInputSchema.optional(),
-    name: z.string().min(1).max(255).nullish(),
+    name: nameSchema,
     metadata: metadataSchema.optional(),
   }),
 );
+
+export const jobPatchSchema = named(
+  'JobPatch',
+  z.strictObject({
+    name: nameSchema.describe('Null takes it away'),
+    metadata: metadataSchema.optional().describe('In place of all that was there'),
+    options: liveOptionsSchema.optional(),
+  }),
+);
+
+export const jobRetrySchema = named(
+  'JobRetry',
+  z.strictObject({
+    name: nameSchema.describe("Left out: the ended job's; null takes it away"),
+    metadata: metadataSchema.optional().describe("Left out: the ended job's"),
+    options: optionsChangeSchema.optional(),
+  }),
+).optional();
 
 export const jobStatusSchema = named('JobStatus', z.enum(JOB_STATUSES));
 const count = z.int().min(0);
@@ -88,8 +108,11 @@ const optionsSchema = named(
 );
 
 const foretold = {
-  rate_per_second: z.number().nullable().describe('Mean since the start; null until something is done'),
-  eta_seconds: z.int().nullable().describe('What is left at that rate'),
+  rate_per_second: z
+    .number()
+    .nullable()
+    .describe('Mean since the start, without pauses; null until something is done'),
+  eta_seconds: z.int().nullable().describe('What is left at that rate; null while the job is paused'),
 };
 
 export const jobSchema = named(
@@ -144,6 +167,8 @@ export const itemSchema = named(
     index: z.int().min(0),
     custom_id: z.string(),
     status: z.enum(ITEM_STATUSES),
+    attempts: z.int().min(0).describe('Those of its result; 0 until there is one'),
+    error: errorSchema.nullable(),
     input: z.unknown(),
   }),
 );
@@ -210,9 +235,4 @@ export const itemListQuery = z.strictObject({
     .refine((id) => customIdFault(id) === undefined, { error: 'no custom_id' })
     .optional()
     .describe('The item of this name; one that was given none goes by its index'),
-});
-
-export const resultsQuery = z.strictObject({
-  format: z.enum(['ndjson', 'csv']).default('ndjson'),
-  status: z.enum(RESULT_STATUSES).optional(),
 });

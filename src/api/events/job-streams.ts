@@ -6,12 +6,13 @@
  *   behind   -> live     the log has been read to its end, and the feed has brought nothing newer meanwhile
  *   live     -> reset    the feed may have missed something: reset, then snapshot
  *   behind   -> reset    the log doesn't know the cursor
- *   any      -> done     the job's last event: the job as it ended, then the stream ends
+ *   any      -> done     the job's last event: the job as it ended, or that it was deleted, then the stream ends
  *
  * While a subscriber is not live the feed only says how far the topic is; entries come from the log, at the reader's pace.
  */
 import { isFinal } from '../../domain/batch/status';
 import { topicFor } from '../../domain/realtime/event';
+import { isDeletion } from '../../domain/realtime/publication';
 import type { LogEntry } from '../../domain/realtime/topic-log';
 import { doneMessage, isLast, RESET_MESSAGE, snapshotMessage, toMessage } from './job-message';
 import type { JobRef, LiveFeed, ReadJob, TopicLog } from './ports';
@@ -118,7 +119,7 @@ class JobTopic {
     const ready = [...this.#followers].filter(({ state, seen }) => state === 'live' && seen < entry.id);
     if (ready.length === 0) return;
     if (isLast(entry)) {
-      for (const follower of ready) this.#guard(follower, this.#finish(follower, entry.id));
+      for (const follower of ready) this.#guard(follower, this.#finish(follower, entry));
       return;
     }
     for (const follower of ready) follower.seen = entry.id;
@@ -174,7 +175,7 @@ class JobTopic {
       return;
     }
     for (const entry of page.entries) {
-      if (isLast(entry)) return this.#finish(follower, entry.id);
+      if (isLast(entry)) return this.#finish(follower, entry);
       follower.seen = entry.id;
       this.#send(toMessage(entry), follower);
     }
@@ -183,12 +184,13 @@ class JobTopic {
     else follower.state = 'live';
   }
 
-  /** After the job's last event: its row is final by now. */
-  async #finish(follower: Follower, id: number): Promise<void> {
+  /** After the job's last event: its row is final by now, or gone. */
+  async #finish(follower: Follower, entry: LogEntry): Promise<void> {
     follower.state = 'done';
+    if (isDeletion(entry.type)) return this.#end(follower, toMessage(entry));
     this.#ended ??= this.options.snapshots(() => this.options.readJob(this.ref));
     const job = await this.#ended;
-    this.#end(follower, isFinal(job.status) ? doneMessage(job, id) : undefined);
+    this.#end(follower, isFinal(job.status) ? doneMessage(job, entry.id) : undefined);
   }
 
   #end(follower: Follower, last?: SseMessage): void {

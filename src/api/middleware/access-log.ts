@@ -3,8 +3,8 @@ import type { RequestSample } from '../ports';
 import type { ApiContext, ApiMiddleware } from '../state';
 
 const PATH_SHOWN = 200;
-/** Polled by machines all day long. */
-const QUIET = new Set(['/healthz', '/readyz', '/metrics']);
+/** Asked by machines all day long. */
+const QUIET = ['/healthz', '/readyz', '/metrics', '/remote/'];
 
 export function accessLog(deps: { observeRequest(sample: RequestSample): void }): ApiMiddleware {
   return async function accessLog(ctx, next) {
@@ -43,6 +43,6 @@ function writeLine(
     ip: ctx.ip,
   };
   if (measured.status >= 500) log.error(line, 'request');
-  else if (QUIET.has(measured.route)) log.debug(line, 'request');
+  else if (QUIET.some((start) => measured.route.startsWith(start))) log.debug(line, 'request');
   else log.info(line, 'request');
 }

@@ -1,8 +1,7 @@
 /** Writes what the handler answered. */
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { JsonAnswer, StreamAnswer } from '../respond';
+import type { JsonAnswer } from '../respond';
 import type { ApiContext, ApiMiddleware } from '../state';
+import { writeStream } from './write-stream';
 
 export function writeAnswer(): ApiMiddleware {
   return async function writeAnswer(ctx, next) {
@@ -35,35 +34,4 @@ function writeJson(ctx: ApiContext, answer: JsonAnswer): void {
   }
   ctx.body = text;
   ctx.set('Content-Type', 'application/json; charset=utf-8');
-}
-
-async function writeStream(ctx: ApiContext, answer: StreamAnswer): Promise<void> {
-  const chunks = answer.chunks[Symbol.asyncIterator]();
-  // The first chunk before the status: a failure up to here can still be told as a problem.
-  const first = ctx.method === 'HEAD' ? undefined : await chunks.next();
-  ctx.respond = false;
-  ctx.status = answer.status;
-  ctx.set('Content-Type', answer.contentType);
-  if (first === undefined) {
-    ctx.res.end();
-    await chunks.return?.();
-    return;
-  }
-  try {
-    await pipeline(Readable.from(resumed(first, chunks), { objectMode: true }), ctx.res);
-  } finally {
-    // A pipeline whose client is gone already never starts the generator, and so never ends it either.
-    await chunks.return?.();
-  }
-}
-
-async function* resumed(
-  first: IteratorResult<string | Uint8Array>,
-  rest: AsyncIterator<string | Uint8Array>,
-): AsyncGenerator<string | Uint8Array> {
-  try {
-    for (let chunk = first; chunk.done !== true; chunk = await rest.next()) yield chunk.value;
-  } finally {
-    await rest.return?.();
-  }
 }

@@ -9,11 +9,22 @@ export const ITEM_CODES: readonly ErrorCode[] = [
   'handler_crashed',
   'handler_out_of_memory',
   'expression_failed',
+  'template_failed',
+  'http_status',
+  'egress_denied',
+  'dns_failed',
+  'connect_failed',
+  'tls_failed',
+  'connection_lost',
+  'invalid_response',
+  'response_too_large',
+  'secret_unreadable',
+  'output_invalid',
   'output_not_storable',
   'output_too_large',
 ];
 export const JOB_CODES: readonly ErrorCode[] = ['tolerated_failure_exceeded', 'expired'];
-export const ENGINE_CODES: readonly ErrorCode[] = ['superseded', 'not_its_turn'];
+export const ENGINE_CODES: readonly ErrorCode[] = ['not_its_turn'];
 
 export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   malformed_json: 'Send well-formed JSON in UTF-8, nested no deeper than 512 levels. `errors` has the line.',
@@ -28,6 +39,8 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   unauthenticated: 'Send a key that this installation issued: `Authorization: Bearer mrk_…`.',
   key_expired: 'Create a new key; an expired one does not come back.',
   key_revoked: 'Use another key; a revoked one does not come back.',
+  invalid_chunk_token: 'Send the `token` of the loan that the activity got, on the addresses of that loan.',
+  chunk_token_expired: 'Return from the activity: the engine lends the chunk out again, with a new token.',
   missing_scope: 'Use a key that has the scope the route names, or have one made.',
   scope_escalation: 'Ask for scopes that your own key has, or create the key with an admin key.',
   not_found: 'Check the id and the address. What belongs to another tenant answers the same.',
@@ -37,7 +50,8 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     'Uploads slower than 1 KB a second are cut. Nothing was kept: send it again on a better line.',
   job_not_open: 'Items go into a job before it is started. Create another job for more items.',
   job_has_no_items: 'Upload items first, then start.',
-  job_already_ended: 'The job is over and cannot change any more. Create a new one.',
+  job_already_ended:
+    'The job is over and cannot change any more. What did not succeed can be retried as a job of its own.',
   job_not_started: 'Start the job first.',
   job_not_ended: 'Wait for the end of the job, or cancel it; then ask again.',
   nothing_to_retry: 'Every item of the job succeeded: there is nothing to do again.',
@@ -64,10 +78,12 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     'Use a new Idempotency-Key for a new request; only the very same request may be repeated.',
   too_many_items: 'Split the items over several jobs, or move to a larger plan.',
   too_many_uploads: 'Wait until an upload has ended; `Retry-After` says how long.',
+  too_many_downloads:
+    'Wait until a Parquet download has ended; `Retry-After` says how long. Other formats have no such limit.',
   internal:
     'Try again. If it stays, give the `request_id` to whoever runs this installation: the log has the cause.',
   dependency_unavailable:
-    'PostgreSQL, Redis or Temporal is away for the moment. Try again after `Retry-After`.',
+    'PostgreSQL, Redis or Temporal is away or too slow for the moment. Try again after `Retry-After`.',
   input_invalid: 'The input is not of the shape that the handler declares; `GET /v1/handlers` shows it.',
   handler_failed:
     'The handler refused or failed on this item; the message is its own. Other items are not touched.',
@@ -76,11 +92,31 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     'The process ended twice while this item ran alone. Look for what the handler does with it.',
   handler_out_of_memory: 'The expression or handler needed more memory than one item may have.',
   expression_failed: 'The expression does not fit this item; the message is of JSONata.',
+  template_failed:
+    'A placeholder names what the item does not have, or its value has no place where it stands; the message names it.',
+  http_status:
+    'The message has the status and the beginning of the body. 408, 429 and 5xx are tried again where `options.retry` allows it; `success_statuses` makes others a success.',
+  egress_denied:
+    'Only the public internet is called, on ports of HTTP. Private addresses are for the operator to open, by `MILLRACE_EGRESS_ALLOW`.',
+  dns_failed: 'Check the host of the URL. It is tried again where `options.retry` allows it.',
+  connect_failed: 'Nothing answers at that host and port. It is tried again where `options.retry` allows it.',
+  tls_failed:
+    'The certificate is not good for this host, or not by an authority that the worker trusts (`NODE_EXTRA_CA_CERTS` adds some).',
+  connection_lost:
+    'The request may or may not have been carried out. It is tried again, with the same `Idempotency-Key`, where `options.retry` allows it.',
+  invalid_response:
+    'The server speaks something else than HTTP/1.1, or compresses by a method that it names wrongly.',
+  response_too_large: 'One answer may have 1 MB. Ask the server for less, or for a reference.',
+  secret_unreadable:
+    'The key that it was encrypted with is no longer in `MILLRACE_SECRET_KEYS`: bring the key back, or create the job anew.',
+  output_invalid:
+    'The handler answered something else than its `output` schema says: it is for whoever wrote the handler to mend.',
   output_not_storable: 'The output held U+0000 or a lone surrogate, which PostgreSQL cannot hold.',
   output_too_large: 'One output may have 1 MB. Store large results elsewhere and put out a reference.',
   tolerated_failure_exceeded:
     'More items failed than `options.tolerated_failure` allows, so the job stopped. Its results are kept.',
   expired: 'The job took longer than `options.expires_in_seconds`. Its results are kept.',
-  superseded: 'A newer attempt took this work over. It never reaches a client.',
+  superseded:
+    'Another attempt took this chunk over, or its job is over. A remote worker stops, and returns from its activity.',
   not_its_turn: 'A chunk waits until its worker has it alone, or is free again. It never reaches a client.',
 };

@@ -1,17 +1,8 @@
-/** Items and results out, page by page: each page is bounded by rows, by bytes and by the items it looks at. */
+/** Items out, page by page: each page is bounded by rows, by bytes and by the items it looks at. */
 import { indexOfText } from '../../domain/batch/custom-id';
-import type { ItemRow, ItemStatus, ResultRow } from '../../domain/batch/item';
-import type { ResultStatus } from '../../domain/batch/job';
-import { AppError } from '../../domain/errors';
+import type { ItemRow, ItemStatus } from '../../domain/batch/item';
 import { decodeId } from '../../domain/ids';
-import {
-  ITEM_BY_CUSTOM_ID,
-  ITEM_WALK_STATE,
-  ITEM_WALKS,
-  RESULT_WALKS,
-  SEEK_ITEMS,
-  type Walked,
-} from './item-statements';
+import { ITEM_BY_CUSTOM_ID, ITEM_WALK_STATE, ITEM_WALKS, SEEK_ITEMS, type Walked } from './item-statements';
 import type { Queryable, Statement } from './statement';
 
 interface Ref {
@@ -26,14 +17,6 @@ interface ItemQuery extends Ref {
   limit: number;
 }
 
-interface ResultQuery extends Ref {
-  status?: ResultStatus | undefined;
-  ended: boolean;
-  total: number;
-  from: number;
-  limit: number;
-}
-
 interface Page<Row> {
   rows: Row[];
   next: number | null;
@@ -41,17 +24,13 @@ interface Page<Row> {
 
 export interface ItemReads {
   page(query: ItemQuery): Promise<Page<ItemRow>>;
-  results(query: ResultQuery): Promise<Page<ResultRow>>;
 }
 
-/** Of one page's inputs or outputs; so many large ones don't fill the memory. */
+/** Of one page's inputs; so many large ones don't fill the memory. */
 const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 
 export function createItemReads(db: Queryable): ItemReads {
-  return {
-    page: (query) => itemPage(db, query),
-    results: (query) => resultPage(db, query),
-  };
+  return { page: (query) => itemPage(db, query) };
 }
 
 interface Step {
@@ -63,18 +42,18 @@ interface Step {
   total: number;
 }
 
-async function walk<Row extends { index: number }>(
+async function walk(
   db: Queryable,
-  stmt: Statement<Walked<Row>>,
+  stmt: Statement<Walked<ItemRow>>,
   { ref, from, stop, limit, total }: Step,
-): Promise<Page<Row> & { walked: number }> {
+): Promise<Page<ItemRow>> {
   const values = [...keyOf(ref), from, stop, limit, PAGE_BYTES_MAX];
   const rows = await db.run(stmt, values);
   const last = rows.at(-1);
   const walked = last?.walked ?? 0;
   const cut = rows.length < walked || walked === limit;
   const next = cut && last !== undefined ? last.index + 1 : stop;
-  return { rows, walked, next: next < total ? next : null };
+  return { rows, next: next < total ? next : null };
 }
 
 function keyOf(ref: Ref): [string, string] {
@@ -109,24 +88,4 @@ async function seek(db: Queryable, stmt: Statement<Walked<ItemRow>>, step: Step)
     page = await walk(db, stmt, { ...step, from: page.next, stop: page.next + SEEK_ITEMS });
   }
   return page;
-}
-
-async function resultPage(db: Queryable, query: ResultQuery): Promise<Page<ResultRow>> {
-  const { status, ended, from, limit, total } = query;
-  const step = { ref: query, from, limit, stop: total, total };
-  const window = { ...step, stop: from + SEEK_ITEMS };
-  if (status === 'failed') return walk(db, RESULT_WALKS.failed, step);
-  if (status === 'succeeded') return walk(db, RESULT_WALKS.succeeded, window);
-  if (status === 'cancelled') {
-    return ended ? walk(db, RESULT_WALKS.unattempted, window) : { rows: [], next: null };
-  }
-  return ended ? everyItem(db, step) : walk(db, RESULT_WALKS.attempted, step);
-}
-
-/** An ended job has a line for each item: fewer rows than that mean that the job went away under the download. */
-async function everyItem(db: Queryable, step: Step): Promise<Page<ResultRow>> {
-  const stop = Math.min(step.total, step.from + step.limit);
-  const page = await walk(db, RESULT_WALKS.all, { ...step, stop });
-  if (page.walked === stop - step.from) return page;
-  throw new AppError('not_found', 'The job was deleted while its results were read.');
 }

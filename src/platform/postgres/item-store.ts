@@ -1,4 +1,4 @@
-/** Items in, items and results out. Fulfils `ItemStore` and `InlineItemStore` of src/api/batch/ports.ts. */
+/** Items in, items and results out. Fulfils `ItemStore`, `InlineItemStore` and `ResultReads` of src/api/batch. */
 import type { PoolClient } from 'pg';
 import type { NewItem } from '../../domain/batch/item';
 import type { Job } from '../../domain/batch/job';
@@ -7,6 +7,7 @@ import { type Copied, copyItems, duplicate } from './copy-items';
 import { createItemReads, type ItemReads } from './item-reads';
 import { ITEM_CLASH, ITEMS_INSERT } from './item-statements';
 import { onConnection, type PostgresDatabase, rethrow } from './pool';
+import { createResultReads, type ResultReads } from './result-reads';
 import type { Queryable } from './statement';
 
 interface Ref {
@@ -28,7 +29,7 @@ export interface ItemStoreDeps {
   itemsMax: number;
 }
 
-export interface ItemStore extends ItemReads {
+export interface ItemStore extends ItemReads, ResultReads {
   upload(ref: Ref, items: AsyncIterable<readonly NewItem[]>): Promise<Job>;
 }
 
@@ -39,6 +40,7 @@ export function createItemStore(deps: ItemStoreDeps): ItemStore {
   return {
     upload: (ref, items) => upload(deps, ref, items),
     ...createItemReads(deps.db),
+    ...createResultReads(deps.db),
   };
 }
 

@@ -101,9 +101,12 @@ async function begin(
   eventsOf: (db: Queryable) => EventAppender,
   ref: JobRef,
 ): Promise<RunJob | undefined> {
-  const [job] = await db.run(RUN_FIND, keyOf(ref));
+  let [job] = await db.run(RUN_FIND, keyOf(ref));
+  if (job !== undefined && isUnderived(job)) {
+    await db.transaction((tx) => deriveItems(tx, ref));
+    [job] = await db.run(RUN_FIND, keyOf(ref));
+  }
   if (job === undefined || job.status !== 'queued' || job.desired !== 'running') return toRunJob(job);
-  if (job.parent_job_id !== null && job.upload === 0) await db.transaction((tx) => deriveItems(tx, ref));
   return db.transaction(async (tx) => {
     if (await hasSeat(tx, ref, job.plan)) {
       const [started] = await tx.run(RUN_BEGIN, keyOf(ref));
@@ -115,6 +118,11 @@ async function begin(
     }
     return toRunJob((await tx.run(RUN_FIND, keyOf(ref)))[0]);
   });
+}
+
+/** Also where it is cancelled already: its items are what it shows as cancelled, and what a retry of it takes over. */
+function isUnderived({ parent_job_id, upload, status }: RunRow): boolean {
+  return parent_job_id !== null && upload === 0 && !isFinal(status);
 }
 
 /** Whether the plan lets the job run, now that it is next. */

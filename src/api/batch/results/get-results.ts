@@ -1,33 +1,29 @@
 /** `GET /v1/jobs/{id}/results`: streamed page by page, at the client's pace, never in one transaction. */
 import { z } from 'zod';
-import type { Job, ResultStatus } from '../../../domain/batch/job';
+import type { Job } from '../../../domain/batch/job';
 import { isFinal } from '../../../domain/batch/status';
-import { stream } from '../../respond';
+import { type AnswerHeaders, stream } from '../../respond';
 import { defineRoute, type Route } from '../../route';
 import { idParam } from '../../schema';
-import type { IndexPage, ItemStore, JobStore, ResultQuery } from '../ports';
-import { resultLineSchema, resultsQuery } from '../schema';
-import type { ResultRow } from '../../../domain/batch/item';
-import { CSV_HEADER, toCsvRows, toNdjsonLine } from './lines';
+import type { JobStore } from '../ports';
+import { resultLineSchema } from '../schema';
+import { CSV_HEADER, toCsvRecords } from './csv';
+import { resultPages } from './pages';
+import { type ParquetDeps, parquetFile } from './parquet';
+import type { ResultReads } from './ports';
+import { firstIndex, type ResultsQuery, resultsQuery } from './results-query';
 
-export interface GetResultsDeps {
+export interface GetResultsDeps extends ParquetDeps {
   jobs: Pick<JobStore, 'find'>;
-  items: Pick<ItemStore, 'results'>;
+  items: ResultReads;
 }
 
-const PAGE_ROWS_FIRST = 128;
-const PAGE_ROWS_MAX = 2_048;
-
-const FORMATS = {
-  ndjson: { contentType: 'application/x-ndjson', header: '', toText: toNdjsonLines },
-  csv: { contentType: 'text/csv; charset=utf-8; header=present', header: CSV_HEADER, toText: toCsvRows },
-} as const;
-
-function toNdjsonLines(rows: readonly ResultRow[]): string {
-  let text = '';
-  for (const row of rows) text += toNdjsonLine(row);
-  return text;
-}
+const DESCRIPTION =
+  'In the order of the items. While the job runs: what is there, with `X-Partial: true`. Once it has ended each item has a ' +
+  'line; one that was never attempted is `cancelled`. A connection that breaks off means an incomplete download; where the ' +
+  'answer had `X-Resumable: true` it can be gone on with, see `cursor`.\n\nCSV: text that a spreadsheet would take for a ' +
+  'formula begins with an apostrophe. Parquet: a column for each field of the outputs (`output.<field>`), typed by all of ' +
+  'its values. NDJSON and CSV come compressed to those who send `Accept-Encoding: gzip`.';
 
 export function getResultsRoute(deps: GetResultsDeps): Route {
   return defineRoute({
@@ -35,9 +31,7 @@ export function getResultsRoute(deps: GetResultsDeps): Route {
     path: '/v1/jobs/{id}/results',
     operationId: 'getJobResults',
     summary: "Download a job's results",
-    description:
-      'In the order of the items. While the job runs: what is there, with `X-Partial: true`. Once it has ended each item ' +
-      'has a line; one that was never attempted is `cancelled`. A connection that breaks off means an incomplete download.',
+    description: DESCRIPTION,
     tags: ['jobs'],
     scopes: ['jobs:read'],
     params: z.strictObject({ id: idParam('job') }),
@@ -46,50 +40,69 @@ export function getResultsRoute(deps: GetResultsDeps): Route {
       200: {
         description: 'The results',
         schema: resultLineSchema,
-        contentType: ['application/x-ndjson', 'text/csv'],
-        headers: { 'X-Partial': '`true` while the job has not ended' },
+        contentType: ['application/x-ndjson', 'text/csv', 'application/vnd.apache.parquet'],
+        headers: {
+          'X-Partial': '`true` while the job has not ended',
+          'X-Resumable': '`true` where a download that breaks off can be gone on with by `cursor`',
+        },
       },
     },
-    errors: ['not_found'],
+    errors: ['not_found', 'job_not_ended', 'too_many_downloads'],
     handler: async ({ params, query, principal }) => {
       const job = await deps.jobs.find({ tenantId: principal.tenantId, jobId: params.id });
-      const { contentType } = FORMATS[query.format];
-      return stream(contentType, download(deps, job, query), {
-        'Content-Disposition': `attachment; filename="${job.id}-results.${query.format}"`,
-        ...(isFinal(job.status) ? {} : { 'X-Partial': 'true' }),
-      });
+      const { contentType, chunks, compress } = download(deps, job, query);
+      return { ...stream(contentType, chunks, headersOf(job, query)), compress };
     },
   });
 }
 
-interface Wanted {
-  format: keyof typeof FORMATS;
-  status?: ResultStatus | undefined;
+function headersOf(job: Job, { format }: ResultsQuery): AnswerHeaders {
+  const ended = isFinal(job.status);
+  return {
+    'Content-Disposition': `attachment; filename="${job.id}-results.${format}"`,
+    ...(ended ? {} : { 'X-Partial': 'true' }),
+    ...(ended && format !== 'parquet' ? { 'X-Resumable': 'true' } : {}),
+  };
 }
 
-/** The next page is read when the client has taken the last one. */
-async function* download(
-  deps: GetResultsDeps,
-  job: Job,
-  { format, status }: Wanted,
-): AsyncGenerator<string, void, void> {
-  const { header, toText } = FORMATS[format];
-  if (header !== '') yield header;
-  const query: Omit<ResultQuery, 'from' | 'limit'> = {
-    tenantId: job.tenant_id,
-    jobId: job.id,
-    status,
-    // Decided once, so that a job that ends under the download makes no lines of items it has passed.
-    ended: isFinal(job.status),
-    total: job.counts.total,
-  };
-  let limit = PAGE_ROWS_FIRST;
-  for (let from: number | null = 0; from !== null; ) {
-    const { rows, next }: IndexPage<ResultRow> = await deps.items.results({ ...query, from, limit });
-    if (rows.length > 0) yield toText(rows);
-    // Pages of large outputs are cut to their bytes: asking for no more than fits spares reading them in vain.
-    const cut = rows.length < limit && next !== null && next - 1 === rows.at(-1)?.index;
-    limit = Math.min(PAGE_ROWS_MAX, 2 * (cut ? rows.length : limit));
-    from = next;
+interface Download {
+  contentType: string;
+  chunks: AsyncIterable<string | Uint8Array>;
+  compress: boolean;
+}
+
+function download(deps: GetResultsDeps, job: Job, query: ResultsQuery): Download {
+  const from = firstIndex(job, query);
+  const pages = (): AsyncIterable<string> =>
+    resultPages(deps.items, {
+      tenantId: job.tenant_id,
+      jobId: job.id,
+      status: query.status,
+      // Decided once, so that a job that ends under the download makes no lines of items it has passed.
+      ended: isFinal(job.status),
+      total: job.counts.total,
+      from,
+    });
+  switch (query.format) {
+    case 'ndjson':
+      return { contentType: 'application/x-ndjson', chunks: pages(), compress: true };
+    case 'csv': {
+      const header = from === 0;
+      const contentType = `text/csv; charset=utf-8; header=${header ? 'present' : 'absent'}`;
+      return { contentType, chunks: csvRecords(pages(), header), compress: true };
+    }
+    case 'parquet': {
+      const chunks = parquetFile(deps, { tenantId: job.tenant_id, pages });
+      // Its pages are compressed.
+      return { contentType: 'application/vnd.apache.parquet', chunks, compress: false };
+    }
   }
+}
+
+async function* csvRecords(
+  pages: AsyncIterable<string>,
+  header: boolean,
+): AsyncGenerator<string, void, void> {
+  if (header) yield CSV_HEADER;
+  for await (const lines of pages) yield toCsvRecords(lines);
 }

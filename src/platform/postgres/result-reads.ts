@@ -1,0 +1,69 @@
+/** Results out, page by page, as lines of NDJSON: a page is bounded by the items it looks at and by its bytes. */
+import type { ResultStatus } from '../../domain/batch/job';
+import { AppError } from '../../domain/errors';
+import { decodeId } from '../../domain/ids';
+import { type PageRow, RESULT_PAGES } from './result-statements';
+import type { Queryable, Statement } from './statement';
+
+interface ResultQuery {
+  tenantId: string;
+  jobId: string;
+  status?: ResultStatus | undefined;
+  ended: boolean;
+  total: number;
+  from: number;
+  span: number;
+}
+
+interface LinePage {
+  text: string;
+  rows: number;
+  bytes: number;
+  next: number | null;
+}
+
+export interface ResultReads {
+  resultLines(query: ResultQuery): Promise<LinePage>;
+}
+
+/** A page has no more than this and one more line. */
+const PAGE_BYTES_MAX = 768 * 1024;
+
+export function createResultReads(db: Queryable): ResultReads {
+  return { resultLines: (query) => readPage(db, query) };
+}
+
+type Kind = keyof typeof RESULT_PAGES;
+
+async function readPage(db: Queryable, query: ResultQuery): Promise<LinePage> {
+  const { status, ended, from, span, total } = query;
+  // Until a job ends, what has no result may still get one.
+  if (from >= total || (status === 'cancelled' && !ended)) return { text: '', rows: 0, bytes: 0, next: null };
+  const kind = kindOf(status, ended);
+  const stop = kind === 'failed' ? total : Math.min(total, from + span);
+  const stmt: Statement<PageRow> = RESULT_PAGES[kind];
+  const values = [
+    decodeId('job', query.jobId),
+    decodeId('tenant', query.tenantId),
+    from,
+    stop,
+    PAGE_BYTES_MAX,
+  ];
+  const [page] = await db.run(stmt, kind === 'failed' ? [...values, span] : values);
+  if (page === undefined) throw gone();
+  const { text, rows, bytes, last } = page;
+  const cut = bytes >= PAGE_BYTES_MAX || (kind === 'failed' && rows === span);
+  const end = cut && last !== null ? last + 1 : stop;
+  // An ended job has a line for each item.
+  if (kind === 'all' && rows < end - from) throw gone();
+  return { text, rows, bytes, next: end < total ? end : null };
+}
+
+function kindOf(status: ResultStatus | undefined, ended: boolean): Kind {
+  if (status === undefined) return ended ? 'all' : 'attempted';
+  return status === 'cancelled' ? 'unattempted' : status;
+}
+
+function gone(): AppError {
+  return new AppError('not_found', 'The job was deleted while its results were read.');
+}
