@@ -118,7 +118,7 @@ async function createActivities({ setting, common, progress, shutdown }: Parts) 
       runs,
       progress,
       log,
-      isRemote: (name) => handlers.get(name)?.remote === true,
+      handlers,
       now: systemClock.now,
       wake: (ref) =>
         common.engine.wake(ref).catch((err: unknown) => log.warn({ err }, 'a waiting job was not woken')),

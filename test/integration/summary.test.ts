@@ -47,7 +47,7 @@ function finish(ref: JobRef, { store = runs, attempt = 1 } = {}): Promise<Finish
     progress: { touch: () => undefined, flush: async () => undefined },
     log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
     onCommitted: () => undefined,
-    isRemote: () => false,
+    handlers: { get: () => undefined },
     now: () => new Date(),
     wake: async () => undefined,
     heartbeatMs: 1_000,

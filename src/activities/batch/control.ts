@@ -3,21 +3,24 @@ import { Context } from '@temporalio/activity';
 import { chunkCount, laneCount } from '../../domain/batch/partition';
 import { isFinal } from '../../domain/batch/status';
 import { wantedState } from '../../domain/batch/wanted';
+import { AppError } from '../../domain/errors';
+import type { HandlerRegistry } from '../../domain/handler/contract';
 import { itemMaxMs } from '../../domain/handler/retry';
 import type { BatchControlActivities, BatchPlan, Wanted } from '../../workflows/batch/ports';
-import { toFailure } from '../to-failure';
+import { toFailure, toRetryableFailure } from '../to-failure';
 import type { JobRef } from '../../domain/batch/job';
 import type { Finished, RunJob } from '../../domain/batch/run';
 import type { ActivityLog, ProgressPublisher, RunStore } from './ports';
 import { summarise } from './summarise';
 
+const UNKNOWN_HANDLER_MS = 5_000;
 const NOTHING = { succeeded: 0, failed: 0, cancelled: 0 };
 
 export interface ControlDeps {
   runs: RunStore;
   progress: ProgressPublisher;
   log: ActivityLog;
-  isRemote(handler: string): boolean;
+  handlers: Pick<HandlerRegistry, 'get'>;
   now(): Date;
   /** Tells the workflow of a job to look at its row; never throws. */
   wake(ref: JobRef): Promise<void>;
@@ -58,12 +61,21 @@ async function begin(deps: ControlDeps, ref: JobRef): Promise<BatchPlan | null> 
   // Not sealed: whoever started this workflow was wrong, or the rows went back in time. The sweep starts it when it is due.
   if (job === undefined || job.status === 'created') return null;
   deps.onCommitted();
+  const handler = deps.handlers.get(job.handler);
+  // A worker that is older than the handler can't tell how its chunks are to be handed out; another one may.
+  if (handler === undefined && wantedState(job) === 'running') {
+    const error = new AppError(
+      'unknown_handler',
+      `This worker has no handler ${JSON.stringify(job.handler)}.`,
+    );
+    throw toRetryableFailure(error, UNKNOWN_HANDLER_MS);
+  }
   const done = await deps.runs.doneChunks(ref, chunkCount(job.total, job.chunkItems));
   return {
     status: job.status,
     wanted: toWanted(deps, job),
     handler: job.handler,
-    remote: deps.isRemote(job.handler),
+    remote: handler?.remote === true,
     total: job.total,
     chunkItems: job.chunkItems,
     firstOpenChunk: done.firstOpen,

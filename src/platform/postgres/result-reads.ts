@@ -41,22 +41,41 @@ async function readPage(db: Queryable, query: ResultQuery): Promise<LinePage> {
   if (from >= total || (status === 'cancelled' && !ended)) return { text: '', rows: 0, bytes: 0, next: null };
   const kind = kindOf(status, ended);
   const stop = kind === 'failed' ? total : Math.min(total, from + span);
-  const stmt: Statement<PageRow> = RESULT_PAGES[kind];
-  const values = [
-    decodeId('job', query.jobId),
-    decodeId('tenant', query.tenantId),
-    from,
-    stop,
-    PAGE_BYTES_MAX,
-  ];
-  const [page] = await db.run(stmt, kind === 'failed' ? [...values, span] : values);
-  if (page === undefined) throw gone();
-  const { text, rows, bytes, last } = page;
+  const { text, rows, bytes, last } = await linesBetween(db, kind, { ...query, stop });
   const cut = bytes >= PAGE_BYTES_MAX || (kind === 'failed' && rows === span);
   const end = cut && last !== null ? last + 1 : stop;
   // An ended job has a line for each item.
   if (kind === 'all' && rows < end - from) throw gone();
   return { text, rows, bytes, next: end < total ? end : null };
+}
+
+async function linesBetween(
+  db: Queryable,
+  kind: Kind,
+  { tenantId, jobId, from, stop, span }: ResultQuery & { stop: number },
+): Promise<PageRow> {
+  const read = async (foldBreaks: boolean): Promise<PageRow> => {
+    const values = [
+      decodeId('job', jobId),
+      decodeId('tenant', tenantId),
+      from,
+      stop,
+      PAGE_BYTES_MAX,
+      foldBreaks,
+    ];
+    const stmt: Statement<PageRow> = RESULT_PAGES[kind];
+    const [page] = await db.run(stmt, kind === 'failed' ? [...values, span] : values);
+    if (page === undefined) throw gone();
+    return page;
+  };
+  const page = await read(false);
+  return isOneLineARow(page) ? page : read(true);
+}
+
+function isOneLineARow({ text, rows }: PageRow): boolean {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++;
+  return lines === rows && !text.includes('\r');
 }
 
 function kindOf(status: ResultStatus | undefined, ended: boolean): Kind {

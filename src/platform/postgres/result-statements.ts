@@ -37,28 +37,30 @@ const HEAD = `'{"index":' || index || ',"custom_id":' || coalesce(to_json(custom
   case status when 'succeeded' then ',"status":"succeeded","output":' when 'failed' then ',"status":"failed","output":'
     else ',"status":"cancelled","output":' end`;
 const TAIL = `case when error is null and attempts = 1 then ',"error":null,"attempts":1,"duration_ms":'
-    else ',"error":' || coalesce(error::text, 'null') || ',"attempts":' || attempts || ',"duration_ms":' end
-  || duration_ms || E'}\\n'`;
+  else ',"error":' || coalesce(error::text, 'null') || ',"attempts":' || coalesce(attempts, 0) || ',"duration_ms":'
+  end || coalesce(duration_ms, 0) || E'}\\n'`;
 const LINE = `(${HEAD}) || (${OUTPUT}) || (${TAIL})`;
 
-const COLUMNS = `coalesce(i.index, r.index) as index, coalesce(i.custom_id, i.index::text) as custom_id,
-  coalesce(r.status, 'cancelled') as status, r.output, r.error, coalesce(r.attempts, 0) as attempts,
-  coalesce(r.duration_ms, 0) as duration_ms, ${BYTES} as bytes`;
+const COLUMNS = `i.index as item, coalesce(i.index, r.index) as index, i.custom_id, r.status, r.output, r.error, r.attempts,
+  r.duration_ms, ${BYTES} as bytes`;
 
 /**
  * Rows go through the window with their outputs as they are stored, a pointer where they are large: only those that stay in
- * the page are fetched. (A cast to text in there would fetch them all, and fill temporary files with them.)
+ * the page are fetched. (A cast to text in there would fetch them all, and fill temporary files with them.) They come out of
+ * it in order, and are joined as they come.
  */
 function page(name: string, tables: string): Statement<PageRow> {
   return statement(
     `result.${name}`,
     `select page.text, page.rows, page.bytes, page.last from jobs j cross join lateral (
-       select coalesce(string_agg(${LINE}, '' order by index), '') as text, count(custom_id)::int as rows,
+       select coalesce(string_agg(${LINE}, ''), '') as text, count(item)::int as rows,
          coalesce(sum(bytes), 0)::float8 as bytes, max(index) as last
        from (
-         select *, sum(bytes) over (order by index rows between unbounded preceding and 1 preceding) as before
-         from (select ${COLUMNS} from ${tables}) found
-       ) cut where coalesce(before, 0) < $5
+         select * from (
+           select *, sum(bytes) over (order by index rows between unbounded preceding and 1 preceding) as before
+           from (select ${COLUMNS} from ${tables}) found
+         ) page where coalesce(before, 0) < $5 order by index
+       ) cut
      ) page where j.id = $1 and j.tenant_id = $2`,
   );
 }
@@ -72,7 +74,7 @@ const results = (more = ''): string =>
 /** Not `is not null`: that would make another join of the full one. */
 const ATTEMPTED = `coalesce(r.index, -1) >= 0`;
 
-/** $3 <= index < $4, up to $5 bytes; one row always comes. */
+/** $3 <= index < $4, up to $5 bytes; one row always comes. $6: fold line breaks within outputs. */
 export const RESULT_PAGES = {
   /** attempted or not */
   all: page('all', `${ITEMS} full join ${results()}`),
@@ -83,11 +85,11 @@ export const RESULT_PAGES = {
   ),
   /** items without a result */
   unattempted: page('unattempted', `${ITEMS} full join ${results()} where not (${ATTEMPTED})`),
-  /** The first $6 that there are; `limit 1` keeps their items look-ups, however many rows the planner expects. */
+  /** The first $7 that there are; `limit 1` keeps their items look-ups, however many rows the planner expects. */
   failed: page(
     'failed',
     `(select * from results where job_id = $1 and index >= $3 and index < $4 and status = 'failed'
-       order by index limit $6) r
+       order by index limit $7) r
      cross join lateral (select index, custom_id from items
        where job_id = $1 and upload = j.upload and index = r.index limit 1) i`,
   ),
