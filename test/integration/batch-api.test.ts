@@ -106,18 +106,6 @@ describe('POST /v1/jobs', () => {
     expect(job.options.retry.max_interval_ms).toBe(90_000);
   });
 
-  it.each([
-    ['max_rps', 5],
-    ['tolerated_failure', { percentage: 5 }],
-    ['expires_in_seconds', 60],
-  ])('refuses %s, which is not available yet, rather than to ignore it', async (option, value) => {
-    const reply = await api.call('/v1/jobs', { body: { handler: 'echo', options: { [option]: value } } });
-    expect([reply.status, reply.body.code]).toEqual([422, 'validation_failed']);
-    expect(reply.body.errors).toEqual([
-      { pointer: `/options/${option}`, detail: expect.stringContaining('not available yet') },
-    ]);
-  });
-
   it.each<[string, object | string, number, string, string | undefined]>([
     ['no handler', {}, 422, 'validation_failed', '/handler'],
     ['an unknown handler', { handler: 'nope' }, 422, 'unknown_handler', '/handler'],

@@ -2,6 +2,7 @@ import { decodeId } from '../../src/domain/ids';
 import { createChunkStore } from '../../src/platform/postgres/chunk-store';
 import { createItemReads, type ItemReads } from '../../src/platform/postgres/item-reads';
 import { createDatabase, type PostgresDatabase } from '../../src/platform/postgres/pool';
+import { createResultReads, type ResultReads } from '../../src/platform/postgres/result-reads';
 import { statement } from '../../src/platform/postgres/statement';
 import { insertTenant } from '../support/database';
 import { queuedJob } from '../support/jobs';
@@ -38,7 +39,7 @@ const SPILL = statement(
 describe('a walk over large texts', () => {
   let database: TestDatabase;
   let db: PostgresDatabase;
-  let reads: ItemReads;
+  let reads: ItemReads & ResultReads;
   let ref: { tenantId: string; jobId: string };
 
   beforeAll(async () => {
@@ -50,7 +51,7 @@ describe('a walk over large texts', () => {
       applicationName: 'test',
       onIdleError: () => undefined,
     });
-    reads = createItemReads(db);
+    reads = { ...createItemReads(db), ...createResultReads(db) };
     const inputs = Array.from({ length: TOTAL }, () => LARGE);
     ref = await queuedJob(db, { tenantId: await insertTenant(db), inputs });
     await db.run(RESULTS, [decodeId('job', ref.jobId), LARGE, TOTAL]);
@@ -93,15 +94,26 @@ describe('a walk over large texts', () => {
     }
     expect(seen).toEqual(Array.from({ length: TOTAL }, (_, i) => i));
   };
-  const resultPage = (ended: boolean, status?: 'succeeded') => (from: number) =>
-    reads.results({ ...ref, ended, status, total: TOTAL, from, limit: 2_048 });
+  const resultPage = (ended: boolean, status?: 'succeeded') => async (from: number) => {
+    const { text, bytes, next } = await reads.resultLines({
+      ...ref,
+      ended,
+      status,
+      total: TOTAL,
+      from,
+      span: 2_048,
+    });
+    expect(bytes).toBeLessThan(1024 * 1024 + 2 * BYTES);
+    const rows = text.split('\n').filter((line) => line !== '');
+    return { rows: rows.map((line) => JSON.parse(line) as { index: number; output: string }), next };
+  };
 
   test.each([
     ['the results of an ended job', resultPage(true)],
     ['the results of a running job', resultPage(false)],
     ['the results that succeeded', resultPage(true, 'succeeded')],
   ])('%s are read without temporary files', async (_what, page) => {
-    const walk = (): Promise<void> => readAll(page, (row: { output: string }) => row.output.length);
+    const walk = (): Promise<void> => readAll(page, (row: { output: string }) => row.output.length + 2);
     expect(await tempBytesOf(walk)).toBe(0);
   });
 

@@ -1,4 +1,5 @@
 /** The API with the job routes alone, on a database of its own, with limits small enough to run into. */
+import path from 'node:path';
 import type { Job } from '../../src/domain/batch/job';
 import type { Counts } from '../../src/domain/batch/job';
 import type { Scope } from '../../src/domain/key/scopes';
@@ -6,14 +7,18 @@ import { AppError } from '../../src/domain/errors';
 import { createApp } from '../../src/api/app';
 import type { JobEngine } from '../../src/api/batch/ports';
 import type { UploadLimits } from '../../src/api/batch/put-items';
+import { createParquetGate } from '../../src/api/batch/results/parquet';
 import { batchRoutes } from '../../src/api/batch/routes';
 import { createUploadGate } from '../../src/api/batch/ingest/upload-gate';
 import { createApiServer } from '../../src/api/server';
 import { newId, systemClock } from '../../src/platform/clock';
+import { createParquetFiles } from '../../src/platform/parquet/parquet-files';
 import { createItemStore } from '../../src/platform/postgres/item-store';
 import { createDatabase, type PostgresDatabase } from '../../src/platform/postgres/pool';
 import { createStores, createTransact } from '../../src/platform/postgres/stores';
+import { compiledScript } from '../../src/platform/sandbox/script';
 import { createKeyMint } from '../../src/platform/secrets/key-mint';
+import { createParamsCipher } from '../../src/platform/secrets/params-cipher';
 import { createSecretBox } from '../../src/platform/secrets/secret-box';
 import { createLogger } from '../../src/platform/logger';
 import { call, type Call, type Reply } from './api';
@@ -98,8 +103,13 @@ export async function startBatchApi(options: BatchApiOptions = {}): Promise<Batc
         jobsOn: (queryable) => createStores(queryable).jobs,
         itemsMax: options.itemsMax ?? 1_000_000,
       }),
+      parquet: createParquetFiles({
+        threadFile: compiledScript('parquet-thread', path.join(__dirname, '../../src/platform/parquet')),
+      }),
+      parquetGate: createParquetGate({ perTenant: 2, total: 4 }),
       engine: recordingEngine(api),
       handlers: { find: (name) => (name === 'echo' ? { validateParams: refuseBad } : undefined) },
+      sealFor: createParamsCipher(createSecretBox([Buffer.alloc(32, 7)])).sealFor,
       gate: createUploadGate(options.uploads ?? { perTenant: 8, total: 8 }),
       limits: { ...TEST_LIMITS, ...options.limits },
       newJobId: () => newId('job'),

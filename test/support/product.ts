@@ -4,9 +4,13 @@ import { createWriteStream } from 'node:fs';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { type ApiClient, createApiClient } from './api-client';
 import { createTestDatabase, testServers } from './servers';
 
 const MAIN = path.resolve(__dirname, '../../dist/src/main.js');
+
+/** Handlers that fail in all the ways that tests need. */
+export const HANDLERS_DIR = path.join(__dirname, 'handlers');
 
 /** A role of the product, running as a process of its own as in real life. */
 export interface Role {
@@ -19,23 +23,20 @@ export interface Role {
   log(): string;
 }
 
-export interface Product {
-  readonly url: string;
-  readonly key: string;
+/** `call` and `json` are by the admin key. */
+export interface Product extends ApiClient {
   readonly tenantId: string;
   readonly namespace: string;
   readonly databaseUrl: string;
-  /** As fetch, with the admin key. */
-  call(method: string, route: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
-  /** As `call`, and the answer's JSON. */
-  json<T>(method: string, route: string, body?: unknown): Promise<T>;
   startWorker(env?: NodeJS.ProcessEnv): Promise<Role>;
   startApi(env?: NodeJS.ProcessEnv): Promise<Role & { url: string }>;
   close(): Promise<void>;
 }
 
 export interface ProductOptions {
-  /** instead of the shared Temporal server */
+  /** instead of the shared servers; a database of one's own is migrated, and not dropped */
+  databaseUrl?: string;
+  redisUrl?: string;
   temporalAddress?: string;
   namespace?: string;
   env?: NodeJS.ProcessEnv;
@@ -44,13 +45,16 @@ export interface ProductOptions {
 /** An API over a database, a namespace and a Redis prefix of its own; workers are the test's to start. */
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
   const servers = testServers();
-  const database = await createTestDatabase();
+  const database =
+    options.databaseUrl === undefined
+      ? await createTestDatabase()
+      : { url: options.databaseUrl, drop: async () => undefined };
   const name = `test-${randomBytes(6).toString('hex')}`;
   const folder = mkdtempSync(path.join(tmpdir(), 'millrace-product-'));
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     DATABASE_URL: database.url,
-    REDIS_URL: servers.redisUrl,
+    REDIS_URL: options.redisUrl ?? servers.redisUrl,
     MILLRACE_REDIS_PREFIX: `${name}:`,
     TEMPORAL_ADDRESS: options.temporalAddress ?? servers.temporalAddress,
     TEMPORAL_NAMESPACE: options.namespace ?? name,
@@ -85,29 +89,11 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   };
   const { url } = await startApi();
 
-  const call: Product['call'] = (method, route, body, headers = {}) =>
-    fetch(url + route, {
-      method,
-      headers: {
-        authorization: `Bearer ${key}`,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body !== undefined && { body: isRaw(body) ? body : JSON.stringify(body), duplex: 'half' }),
-    });
   return {
-    url,
-    key,
+    ...createApiClient({ url, key }),
     tenantId,
     namespace: env.TEMPORAL_NAMESPACE as string,
     databaseUrl: database.url,
-    call,
-    async json<T>(method: string, route: string, body?: unknown) {
-      const response = await call(method, route, body);
-      const text = await response.text();
-      if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${text}`);
-      return JSON.parse(text) as T;
-    },
     startWorker: (more) => start('worker', more),
     startApi,
     async close() {
@@ -115,13 +101,6 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       await database.drop();
     },
   };
-}
-
-/** What goes out as it is; anything else goes out as JSON. */
-export type RawBody = string | Uint8Array | ReadableStream;
-
-function isRaw(body: unknown): body is RawBody {
-  return typeof body === 'string' || body instanceof ReadableStream || ArrayBuffer.isView(body);
 }
 
 interface RoleStart {

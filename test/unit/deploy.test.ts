@@ -119,7 +119,7 @@ describe('deploy/temporal-dynamic-config.yaml', () => {
     const values = Object.entries(
       parse(read('deploy/temporal-dynamic-config.yaml')) as Record<string, { value: unknown }[]>,
     ).map(([name, [setting]]) => `'${name}=${String(setting?.value)}'`);
-    const [, development = ''] = /dynamicConfig = \[(.*)\]/.exec(read('tools/servers/temporal.ts')) ?? [];
+    const [, development = ''] = /fairness = \[(.*)\]/.exec(read('tools/servers/temporal.ts')) ?? [];
     expect(values).toEqual(development.split(', '));
   });
 });
