@@ -205,9 +205,10 @@ async function connectWorker({ config, log, lifecycle }: Setting<ServerConfig>):
 /** Signals are main's alone; the SDK's own words go into our log. */
 function installRuntime(log: Logger): void {
   const write = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
-  const logger = new DefaultLogger('INFO', ({ level, message, meta }) =>
-    log[write[level]]({ ...meta }, message),
-  );
+  const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {
+    // The queue of chunks has none, on purpose.
+    if (!message.startsWith('No workflows registered')) log[write[level]]({ ...meta }, message);
+  });
   Runtime.install({ shutdownSignals: [], logger });
 }
 

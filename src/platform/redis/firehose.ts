@@ -86,7 +86,8 @@ class Reader {
       } catch (err) {
         if (this.#stopped) return;
         synced = false;
-        if (failures++ === 0)
+        // At the start the connection is still being made.
+        if (failures++ === (this.#floor === 0 ? 1 : 0))
           this.#options.log.warn(
             { err },
             'The realtime reader has no Redis; it will go on from where it was',

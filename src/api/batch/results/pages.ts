@@ -1,4 +1,7 @@
-/** Results page by page, the next one read while the client takes the last, none in a transaction at the client's pace. */
+/**
+ * Results page by page, at the client's pace and none in a transaction of that pace. While it takes one page the next two are
+ * read: one that is on its way here, and one that the database works at meanwhile.
+ */
 import type { LinePage, ResultQuery, ResultReads } from './ports';
 
 /** Small, so that the first byte comes soon. */
@@ -7,31 +10,32 @@ const SPAN_MIN = 8;
 /** Items looked at by one statement that seeks among items of other statuses; bounds its time, whatever it finds. */
 const SPAN_MAX = 20_000;
 const SPAN_GROWTH = 8;
-/** Below where the store cuts its pages: reading more than fits is reading in vain. */
+/** Below where the store cuts its pages: what does not fit is read again, as the next page. */
 const PAGE_BYTES = 640 * 1024;
+const READS_MAX = 2;
+
+type Wanted = Omit<ResultQuery, 'span'>;
 
 /** The texts of the pages that have lines. */
-export async function* resultPages(
-  reads: ResultReads,
-  query: Omit<ResultQuery, 'span'>,
-): AsyncGenerator<string, void, void> {
-  const read = ({ from, span }: Window): Promise<Read> =>
-    reads.resultLines({ ...query, from, span }).then((page) => ({ page, from, span }));
-  let next: Promise<Read> | undefined = read({ from: query.from, span: SPAN_FIRST });
+export async function* resultPages(reads: ResultReads, wanted: Wanted): AsyncGenerator<string, void, void> {
+  const ahead: Reading[] = [];
+  const begin = ({ from, span }: Window): void => {
+    const page = reads.resultLines({ ...wanted, from, span });
+    // It is awaited when the client has taken what comes before; until then its failure is nobody's.
+    page.catch(() => undefined);
+    ahead.push({ from, span, page });
+  };
   try {
-    while (next !== undefined) {
-      const last: Read = await next;
-      next = undefined;
-      const window = windowAfter(last, query.status === 'failed');
-      if (window !== undefined) {
-        next = read(window);
-        // It is awaited after the client has taken this page; until then its failure is nobody's.
-        next.catch(() => undefined);
-      }
-      if (last.page.rows > 0) yield last.page.text;
+    begin({ from: wanted.from, span: SPAN_FIRST });
+    for (let reading = ahead.shift(); reading !== undefined; reading = ahead.shift()) {
+      const page = await reading.page;
+      // What was read ahead is of use where this page came as far as was expected.
+      if (ahead[0]?.from !== page.next) ahead.length = 0;
+      for (const window of windowsAfter({ ...reading, page }, ahead, wanted)) begin(window);
+      if (page.rows > 0) yield page.text;
     }
   } finally {
-    await next?.catch(() => undefined);
+    await Promise.allSettled(ahead.map(({ page }) => page));
   }
 }
 
@@ -40,14 +44,32 @@ interface Window {
   span: number;
 }
 
+interface Reading extends Window {
+  page: Promise<LinePage>;
+}
+
 interface Read extends Window {
   page: LinePage;
 }
 
-/** @param byRows the span counts lines to find, not items to look at */
-function windowAfter({ page, from, span }: Read, byRows: boolean): Window | undefined {
-  if (page.next === null) return undefined;
-  const reach = byRows ? page.rows : page.next - from;
+/** What to begin to read, now that `last` is here and `ahead` is under way. */
+function* windowsAfter(last: Read, ahead: readonly Window[], wanted: Wanted): Generator<Window, void, void> {
+  const span = spanAfter(last, wanted);
+  let under = ahead.length;
+  let from = ahead.at(-1) === undefined ? last.page.next : endOf(ahead.at(-1) as Window);
+  for (; from !== null && from < wanted.total && under < READS_MAX; under++) {
+    yield { from, span };
+    // Where a page will end is known of whole windows alone.
+    if (wanted.status === 'failed' || last.page.next !== endOf(last)) return;
+    from += span;
+  }
+}
+
+const endOf = ({ from, span }: Window): number => from + span;
+
+/** As many as fit, going by the last ones; of status `failed` it counts lines, elsewhere items. */
+function spanAfter({ page, from, span }: Read, { status }: Wanted): number {
+  const reach = status === 'failed' ? page.rows : (page.next ?? from) - from;
   const fitting = Math.floor((PAGE_BYTES * reach) / Math.max(1, page.bytes));
-  return { from: page.next, span: Math.max(SPAN_MIN, Math.min(fitting, SPAN_GROWTH * span, SPAN_MAX)) };
+  return Math.max(SPAN_MIN, Math.min(fitting, SPAN_GROWTH * span, SPAN_MAX));
 }
