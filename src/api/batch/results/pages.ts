@@ -53,14 +53,18 @@ interface Read extends Window {
 }
 
 /** What to begin to read, now that `last` is here and `ahead` is under way. */
-function* windowsAfter(last: Read, ahead: readonly Window[], wanted: Wanted): Generator<Window, void, void> {
-  const span = spanAfter(last, wanted);
-  let under = ahead.length;
-  let from = ahead.at(-1) === undefined ? last.page.next : endOf(ahead.at(-1) as Window);
-  for (; from !== null && from < wanted.total && under < READS_MAX; under++) {
+function* windowsAfter(
+  last: Read,
+  ahead: readonly Window[],
+  { status, total }: Wanted,
+): Generator<Window, void, void> {
+  const span = spanAfter(last, status);
+  const furthest = ahead.at(-1);
+  let from = furthest === undefined ? last.page.next : endOf(furthest);
+  for (let under = ahead.length; from !== null && from < total && under < READS_MAX; under++) {
     yield { from, span };
-    // Where a page will end is known of whole windows alone.
-    if (wanted.status === 'failed' || last.page.next !== endOf(last)) return;
+    // Where a page will end is known of windows alone, and only where they fit.
+    if (status === 'failed' || last.page.next !== endOf(last)) return;
     from += span;
   }
 }
@@ -68,7 +72,7 @@ function* windowsAfter(last: Read, ahead: readonly Window[], wanted: Wanted): Ge
 const endOf = ({ from, span }: Window): number => from + span;
 
 /** As many as fit, going by the last ones; of status `failed` it counts lines, elsewhere items. */
-function spanAfter({ page, from, span }: Read, { status }: Wanted): number {
+function spanAfter({ page, from, span }: Read, status: Wanted['status']): number {
   const reach = status === 'failed' ? page.rows : (page.next ?? from) - from;
   const fitting = Math.floor((PAGE_BYTES * reach) / Math.max(1, page.bytes));
   return Math.max(SPAN_MIN, Math.min(fitting, SPAN_GROWTH * span, SPAN_MAX));
