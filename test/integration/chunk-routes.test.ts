@@ -27,7 +27,13 @@ describe('the routes of lent chunks', () => {
   describe('who may', () => {
     test('a text that is no token, one that was altered and one under a key that is gone are 401, with a challenge', async () => {
       const chunk = await api.lend(numbers(1));
-      const grant = { ...chunk, lane: 0, clockAheadMs: 0, expiresAt: new Date(Date.now() + 60_000) };
+      const grant = {
+        ...chunk,
+        lane: 0,
+        lanes: 1,
+        clockAheadMs: 0,
+        expiresAt: new Date(Date.now() + 60_000),
+      };
       const flipped =
         chunk.token.slice(0, -5) + (chunk.token.at(-5) === 'A' ? 'B' : 'A') + chunk.token.slice(-4);
       const widened = chunk.token.replace(/^(mct_.{30})./, (_, head: string) => `${head}A`);
@@ -46,14 +52,26 @@ describe('the routes of lent chunks', () => {
 
     test('every key of the installation verifies', async () => {
       const chunk = await api.lend(numbers(1));
-      const grant = { ...chunk, lane: 0, clockAheadMs: 0, expiresAt: new Date(Date.now() + 60_000) };
+      const grant = {
+        ...chunk,
+        lane: 0,
+        lanes: 1,
+        clockAheadMs: 0,
+        expiresAt: new Date(Date.now() + 60_000),
+      };
       const token = api.sign(grant, [KEYS[1] as Uint8Array]);
       expect((await chunk.call('claim', { token })).status).toBe(200);
     });
 
     test('an expired token is told apart, since a new loan is to come', async () => {
       const chunk = await api.lend(numbers(1));
-      const token = api.sign({ ...chunk, lane: 0, clockAheadMs: 0, expiresAt: new Date(Date.now() - 1_000) });
+      const token = api.sign({
+        ...chunk,
+        lane: 0,
+        lanes: 1,
+        clockAheadMs: 0,
+        expiresAt: new Date(Date.now() - 1_000),
+      });
       expect((await chunk.call('claim', { token })).body).toMatchObject({
         status: 401,
         code: 'chunk_token_expired',
@@ -65,7 +83,7 @@ describe('the routes of lent chunks', () => {
       const other = await api.lend(numbers(1));
       const sibling = api.sign({
         ...{ ...chunk, no: 1 },
-        ...{ lane: 0, clockAheadMs: 0, expiresAt: new Date(Date.now() + 60_000) },
+        ...{ lane: 0, lanes: 1, clockAheadMs: 0, expiresAt: new Date(Date.now() + 60_000) },
       });
       const epoch = await chunk.claim();
       for (const token of [other.token, sibling]) {

@@ -92,7 +92,7 @@ describe('an attempt at a chunk', () => {
       heartbeatMs: 1_000,
     });
     const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
-    return environment.run(processChunk, { ...ref, lane: 0, nowMs: Date.now() });
+    return environment.run(processChunk, { ...ref, lane: 0, lanes: 1, nowMs: Date.now() });
   };
   const failures = async (ref: ChunkRef): Promise<{ index: number; code: string }[]> =>
     db.run(

@@ -138,6 +138,7 @@ export async function startChunkApi(): Promise<ChunkApi> {
         ...ref,
         no: 0,
         lane: 0,
+        lanes: 1,
         clockAheadMs: 0,
         expiresAt: new Date(Date.now() + 60_000),
       });

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { decodeDone, DONE_MAP_MAX, encodeDone } from '../../src/domain/batch/done-map';
 import { blockItems, paceInterval } from '../../src/domain/batch/pace';
 import {
   chunkCount,
@@ -84,6 +85,18 @@ describe('partition', () => {
             expect(items * paceInterval(maxRps) * laneCount(limits)).toBeLessThanOrEqual(250.001);
         },
       ),
+    );
+  });
+});
+
+describe('done chunks', () => {
+  test('pass through their text unchanged, in at most a quarter of a character each', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.integer({ min: 0, max: DONE_MAP_MAX - 1 })), (numbers) => {
+        const done = numbers.toSorted((a, b) => a - b);
+        expect(decodeDone(encodeDone(done))).toEqual(done);
+        expect(encodeDone(done).length).toBeLessThanOrEqual(DONE_MAP_MAX / 4);
+      }),
     );
   });
 });

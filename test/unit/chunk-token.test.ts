@@ -8,6 +8,7 @@ const grant: ChunkGrant = {
   jobId: newId('job'),
   no: 4_000_000_000,
   lane: 63,
+  lanes: 4,
   clockAheadMs: -1_234.5,
   expiresAt: new Date('2026-03-01T12:00:00Z'),
 };

@@ -3,7 +3,7 @@ import { Gate } from '../../src/activities/batch/gate';
 import { createLaneLimits } from '../../src/activities/batch/lane-limits';
 import { Stop } from '../../src/activities/batch/stop';
 import type { Reservation } from '../../src/domain/batch/pace';
-import type { Limits } from '../../src/domain/batch/partition';
+import { laneCount, laneShare, type Limits } from '../../src/domain/batch/partition';
 import { until } from '../support/wait';
 
 const FREE: Limits = { concurrency: 10, maxRps: null };
@@ -101,6 +101,22 @@ describe('the gate before each item', () => {
     expect(performance.now() - startedAt).toBeGreaterThan(50);
   });
 
+  test('many that ask at once share one reservation, and none of it is lost', async () => {
+    scene.limits = PACED;
+    scene.answer = () => ({ items: 4, waitMs: 0 });
+    const passed = await Promise.all(Array.from({ length: 12 }, () => scene.gate.passAgain()));
+    expect(passed).toEqual(passed.map(() => true));
+    expect(scene.asked).toHaveLength(3);
+  });
+
+  test('a reservation that was not used in its time is not made up for', async () => {
+    scene.limits = PACED;
+    scene.answer = () => ({ items: 100, waitMs: -1_000 });
+    expect(await scene.gate.pass()).toBe(true);
+    expect(await scene.gate.pass()).toBe(true);
+    expect(scene.asked).toHaveLength(2);
+  });
+
   test('an item that may begin only much later ends the attempt once nothing is in flight, and says when', async () => {
     scene.limits = PACED;
     scene.answer = () => ({ items: 0, waitMs: 60_000 });
@@ -123,20 +139,48 @@ describe('the gate before each item', () => {
 
 describe('the limits of a lane', () => {
   test('whoever listens hears of new limits, and not of the same ones', () => {
-    const limits = createLaneLimits({ concurrency: 100, maxRps: null }, 0, false);
+    const limits = createLaneLimits({ concurrency: 100, maxRps: null }, { lane: 0, lanes: 4 }, false);
     const heard: number[] = [];
     const unwatch = limits.onChange(() => heard.push(limits.now()));
     expect(limits.now()).toBe(25);
     limits.update({ concurrency: 100, maxRps: null });
-    limits.update({ concurrency: 3, maxRps: null });
+    limits.update({ concurrency: 12, maxRps: null });
     expect(heard).toEqual([3]);
     unwatch();
     limits.update({ concurrency: 100, maxRps: null });
     expect(heard).toEqual([3]);
   });
 
+  test('where lanes go, those that stay take no more than before: what the others began still runs', () => {
+    for (const [before, after] of [
+      [
+        { concurrency: 26, maxRps: null },
+        { concurrency: 25, maxRps: null },
+      ],
+      [
+        { concurrency: 76, maxRps: null },
+        { concurrency: 75, maxRps: null },
+      ],
+      [
+        { concurrency: 1_000, maxRps: null },
+        { concurrency: 1_000, maxRps: 50 },
+      ],
+    ] as const) {
+      const lanes = laneCount(before);
+      let possible = 0;
+      for (let lane = 0; lane < lanes; lane++) {
+        const limits = createLaneLimits(before, { lane, lanes }, false);
+        limits.update(after);
+        possible += limits.exists ? limits.now() : laneShare(before, lane);
+      }
+      expect(possible).toBeLessThanOrEqual(before.concurrency);
+    }
+    // With the next hand-out the lane that is left has all of it.
+    expect(createLaneLimits({ concurrency: 25, maxRps: null }, { lane: 0, lanes: 1 }, false).now()).toBe(25);
+  });
+
   test('a lane beyond what the limits allow is gone, and may come back', () => {
-    const limits = createLaneLimits({ concurrency: 100, maxRps: null }, 3, false);
+    const limits = createLaneLimits({ concurrency: 100, maxRps: null }, { lane: 3, lanes: 4 }, false);
     expect(limits.exists).toBe(true);
     limits.update({ concurrency: 10, maxRps: null });
     expect(limits.exists).toBe(false);
@@ -145,6 +189,6 @@ describe('the limits of a lane', () => {
   });
 
   test('a chunk under suspicion has one item at a time, whatever the limits are', () => {
-    expect(createLaneLimits({ concurrency: 100, maxRps: null }, 0, true).now()).toBe(1);
+    expect(createLaneLimits({ concurrency: 100, maxRps: null }, { lane: 0, lanes: 1 }, true).now()).toBe(1);
   });
 });

@@ -345,6 +345,46 @@ describe('a batch', () => {
     clearInterval(finish);
   });
 
+  test('lanes that waited through a narrowing take nothing when their turn comes', async () => {
+    const concurrency = changeable(25);
+    let open: () => void = () => undefined;
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    async function* source(): AsyncGenerator<HandlerItem> {
+      await opened;
+      for (let i = 0; i < 60; i++) yield toItem(i, '1');
+    }
+    let [running, most] = [0, 0];
+    const handler = handlerOf(async () => {
+      most = Math.max(most, ++running);
+      await setImmediate();
+      running--;
+    });
+    const record = recordBatch({ concurrency });
+    const ended = handler.runItems(source(), record.batch);
+    concurrency.set(1);
+    open();
+    await ended;
+    expect(most).toBe(1);
+    expect(record.outcomes).toHaveLength(60);
+  });
+
+  test('each item of a group that is tried again is admitted by itself', async () => {
+    let left = 4;
+    const handler = defineHandler({
+      name: 'h',
+      description: 'd',
+      batchSize: 10,
+      runMany: (items) => items.map(() => ({ error: new Error('again') })),
+    });
+    const record = recordBatch({ admit: async () => left-- > 0, options: { retry: THREE } });
+    await handler.runItems(toItems([...Array(10).keys()]), record.batch);
+    const attempts = record.byIndex().map((outcome) => [outcome.status, outcome.attempts]);
+    expect(attempts.filter(([status]) => status === 'deferred')).toHaveLength(10);
+    expect(attempts.filter(([, made]) => made === 2)).toHaveLength(4);
+  });
+
   test('an item that may not be tried again here and now is deferred, with the attempts it had', async () => {
     const handler = handlerOf(() => {
       throw new Error('again');

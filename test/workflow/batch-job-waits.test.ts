@@ -34,7 +34,14 @@ describe('batchJob over hours', () => {
       chunkItems: 10,
     };
     const activities = {
-      batchBegin: async () => ({ ...plan, firstOpenChunk: 0, succeeded: 0, failed: 0, itemMaxMs: 1_000 }),
+      batchBegin: async () => ({
+        ...plan,
+        firstOpenChunk: 0,
+        doneAfter: '',
+        succeeded: 0,
+        failed: 0,
+        itemMaxMs: 1_000,
+      }),
       batchReadDesired: async () => plan.wanted,
       batchFinish: async () => ({ status: 'completed', succeeded: 10, failed: 0, cancelled: 0 }),
       batchProcessChunk: async ({ nowMs }: ChunkArgument): Promise<ChunkReturn> => {

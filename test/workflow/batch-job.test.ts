@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { encodeDone } from '../../src/domain/batch/done-map';
 import type { Outcome } from '../../src/domain/batch/status';
 import type { WantedState } from '../../src/domain/batch/wanted';
 import type { BatchEnd, BatchInput } from '../../src/workflows/batch/messages';
@@ -24,6 +25,7 @@ const PLAN: BatchPlan = {
   total: 1_000,
   chunkItems: 100,
   firstOpenChunk: 0,
+  doneAfter: '',
   succeeded: 0,
   failed: 0,
   itemMaxMs: 10_000,
@@ -155,6 +157,23 @@ describe('batchJob', () => {
     fake.plan = { ...PLAN, firstOpenChunk: 7, succeeded: 690, failed: 10 };
     await end(await start());
     expect(fake.handedOut.sort((a, b) => a - b)).toEqual([7, 8, 9]);
+  });
+
+  test('what an earlier run did beyond the first open chunk is not handed out again', async () => {
+    fake.plan = { ...PLAN, firstOpenChunk: 2, doneAfter: encodeDone([0, 2, 3, 6]), succeeded: 600 };
+    await end(await start());
+    expect(fake.handedOut.sort((a, b) => a - b)).toEqual([2, 4, 7, 8]);
+  });
+
+  test('a first chunk that waits for a slot does not keep a cancelled job from its end', async () => {
+    workers[1]?.shutdown();
+    await until('the queue of chunks to have no worker', () => workers[1]?.getState() === 'STOPPED');
+    fake.wanted = wanted('cancelled');
+    const handle = await start({ first: { itemMaxMs: 1_000 } });
+    await until('the beginning', () => fake.begun === 1);
+    await handle.signal('woken');
+    expect((await end(handle)).status).toBe('cancelled');
+    workers.splice(1);
   });
 
   test.each(['time_box', 'shutdown'] as const)(

@@ -41,6 +41,7 @@ describe('batchJob through a handler in another language', () => {
         total: 400,
         chunkItems: 100,
         firstOpenChunk: 0,
+        doneAfter: '',
         succeeded: 0,
         failed: 0,
         itemMaxMs: 1_000,

@@ -53,16 +53,26 @@ export type AttemptStart = Pick<Attempt, 'deps' | 'held' | 'hold' | 'job' | 'han
 export function openAttempt(start: AttemptStart, argument: ChunkArgument): Attempt {
   const stop = new Stop();
   const inFlight = new Set<number>();
-  const limits = createLaneLimits(start.job.limits, argument.lane, start.isolated);
+  const limits = createLaneLimits(start.job.limits, argument, start.isolated);
   const gate = new Gate({
     stop,
     limits: () => limits.limits,
     inFlight: () => inFlight.size,
     reserve: (items, intervalMs) => start.deps.rates.reserve(start.held, items, intervalMs),
   });
-  if (!limits.exists) stop.soft('narrowed');
   const { tolerated } = start.job;
-  return { ...start, clock: clockOf(argument), stop, limits, gate, inFlight, tolerated };
+  const attempt: Attempt = {
+    ...start,
+    clock: clockOf(argument),
+    stop,
+    limits,
+    gate,
+    inFlight,
+    tolerated,
+  };
+  // The row may say more than that the chunk can be taken.
+  obey(start.job, attempt);
+  return attempt;
 }
 
 function clockOf({ nowMs }: ChunkArgument): ChunkClock {
@@ -74,9 +84,11 @@ function clockOf({ nowMs }: ChunkArgument): ChunkClock {
   });
 }
 
-export function reasonFor(status: JobStatus | undefined): 'paused' | 'cancelled' | 'ended' {
+export function reasonFor(status: JobStatus | undefined): 'paused' | 'cancelled' | 'ended' | 'time_box' {
   if (status === 'paused' || status === 'queued') return 'paused';
-  return status === 'cancelling' ? 'cancelled' : 'ended';
+  if (status === 'cancelling') return 'cancelled';
+  // It has just begun, after the chunk could not be taken.
+  return status === 'running' ? 'time_box' : 'ended';
 }
 
 /** Ties everything that may end or change the attempt to it, and keeps the heartbeat. @returns the end of it */

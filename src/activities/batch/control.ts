@@ -1,5 +1,6 @@
 /** The short activities around the chunks: begin, look, finish. */
 import { Context } from '@temporalio/activity';
+import { encodeDone } from '../../domain/batch/done-map';
 import { chunkCount, laneCount } from '../../domain/batch/partition';
 import { isFinal } from '../../domain/batch/status';
 import { wantedState } from '../../domain/batch/wanted';
@@ -79,6 +80,7 @@ async function begin(deps: ControlDeps, ref: JobRef): Promise<BatchPlan | null> 
     total: job.total,
     chunkItems: job.chunkItems,
     firstOpenChunk: done.firstOpen,
+    doneAfter: encodeDone(done.doneAfter),
     succeeded: done.succeeded,
     failed: done.failed,
     itemMaxMs: itemMaxMs(job.options),
@@ -105,8 +107,8 @@ async function readDesired(deps: ControlDeps, ref: JobRef): Promise<Wanted> {
   const job = await deps.runs.look(ref);
   deps.onCommitted();
   if (job === undefined) return GONE;
-  // Where one found a seat there may be another.
-  if (job.status === 'running') await wakeNext(deps, ref.tenantId);
+  // Where one found a seat there may be another; where one gave its own up there is.
+  if (job.status !== 'queued') await wakeNext(deps, ref.tenantId);
   return toWanted(deps, job);
 }
 

@@ -19,6 +19,8 @@ export interface GateOptions {
 const WAIT_INSIDE_MAX_MS = 3_000;
 /** Waits are cut to it, so that new limits are seen in time. */
 const NAP_MS = 1_000;
+/** Beyond the time that a reservation covers. */
+const STALE_MS = 250;
 /** Timers are no finer. */
 const TICK_MS = 2;
 
@@ -31,6 +33,7 @@ export class Gate {
   /** when the next of them may begin, by `performance.now()` */
   #nextAt = 0;
   #intervalMs = 0;
+  #reserving: Promise<number> | undefined;
   /** ms after which the next item may begin, where the attempt ended for it */
   throttledMs: number | undefined;
 
@@ -100,18 +103,31 @@ export class Gate {
     const limits = this.#options.limits();
     const { maxRps } = limits;
     if (maxRps === null) return 0;
-    if (this.#left === 0) {
-      const intervalMs = paceInterval(maxRps);
-      const { items, waitMs } = await this.#options.reserve(blockItems({ ...limits, maxRps }), intervalMs);
-      if (items === 0) return Math.max(TICK_MS, waitMs);
-      this.#left = items;
-      this.#intervalMs = intervalMs;
-      this.#nextAt = performance.now() + waitMs;
+    // What was not used in its time is not made up for.
+    if (performance.now() - this.#nextAt > STALE_MS) this.#left = 0;
+    while (this.#left === 0) {
+      // One reservation for all that ask at once; who comes too late for its items asks again.
+      this.#reserving ??= this.#reserve({ ...limits, maxRps }).finally(() => {
+        this.#reserving = undefined;
+      });
+      const laterMs = await this.#reserving;
+      if (laterMs > 0) return laterMs;
     }
     const waitMs = this.#nextAt - performance.now();
     if (waitMs > TICK_MS) return waitMs;
     this.#left--;
     this.#nextAt += this.#intervalMs;
+    return 0;
+  }
+
+  /** @returns 0: reserved; else the ms after which to ask again */
+  async #reserve(limits: Limits & { maxRps: number }): Promise<number> {
+    const intervalMs = paceInterval(limits.maxRps);
+    const { items, waitMs } = await this.#options.reserve(blockItems(limits), intervalMs);
+    if (items === 0) return Math.max(TICK_MS, waitMs);
+    this.#left = items;
+    this.#intervalMs = intervalMs;
+    this.#nextAt = performance.now() + waitMs;
     return 0;
   }
 

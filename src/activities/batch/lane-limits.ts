@@ -10,7 +10,13 @@ export interface LaneLimits extends Concurrency {
 }
 
 /** @param isolated one item at a time, whatever the limits are */
-export function createLaneLimits(limits: Limits, lane: number, isolated: boolean): LaneLimits {
+export interface LanePlace {
+  lane: number;
+  /** lanes at the hand-out */
+  lanes: number;
+}
+
+export function createLaneLimits(limits: Limits, { lane, lanes }: LanePlace, isolated: boolean): LaneLimits {
   const listeners = new Set<() => void>();
   let current = limits;
   return {
@@ -20,7 +26,7 @@ export function createLaneLimits(limits: Limits, lane: number, isolated: boolean
     get exists() {
       return laneShare(current, lane) > 0;
     },
-    now: () => (isolated ? 1 : Math.max(1, laneShare(current, lane))),
+    now: () => (isolated ? 1 : Math.max(1, laneShare(current, lane, lanes))),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

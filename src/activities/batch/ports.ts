@@ -5,6 +5,7 @@ import type { Reduce, Reduced } from '../../domain/batch/reduce';
 import type {
   ChunkRef,
   Control,
+  DoneChunks,
   Finished,
   HeldChunk,
   Hold,
@@ -28,7 +29,7 @@ export interface ChunkStore {
 export interface RunStore {
   begin(ref: JobRef): Promise<RunJob | undefined>;
   find(ref: JobRef): Promise<RunJob | undefined>;
-  doneChunks(ref: JobRef, chunks: number): Promise<{ firstOpen: number; succeeded: number; failed: number }>;
+  doneChunks(ref: JobRef, chunks: number): Promise<DoneChunks>;
   /** The job as it is, and a note in its row that it was looked at. */
   look(ref: JobRef): Promise<RunJob | undefined>;
   /** Ends the job as `expired` where it has come to no other end. */

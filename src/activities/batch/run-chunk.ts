@@ -8,10 +8,12 @@ import { type Attempt, back } from './attempt';
 import type { ChunkClock } from './chunk-clock';
 import { createItemSource, type ItemSource } from './item-source';
 import { ResultWriter } from './result-writer';
+import type { Stop } from './stop';
 import { openTimeBox } from './time-box';
 
 /** Items that fall due this soon are taken along. */
 const DUE_SLACK_MS = 1_000;
+const WRITE_AGAIN_MS = [250, 500, 1_000, 2_000, 4_000];
 
 export async function runChunk(attempt: Attempt): Promise<ChunkReturn> {
   const { deps, held, job, clock, stop, gate, isolated } = attempt;
@@ -95,7 +97,7 @@ function openWriter(attempt: Attempt): { writer: ResultWriter; check(): void } {
   let failure: Error | undefined;
   const writer = new ResultWriter({
     write: async (outcomes, running) => {
-      await deps.chunks.write(held, outcomes, running);
+      await insist(stop, () => deps.chunks.write(held, outcomes, running));
       await checkTolerance(attempt, outcomes);
     },
     // A handler may begin a group of items that it then works through one by one.
@@ -113,6 +115,23 @@ function openWriter(attempt: Attempt): { writer: ResultWriter; check(): void } {
       if (failure !== undefined) throw failure;
     },
   };
+}
+
+/**
+ * What was worked for is not thrown away because the database is away for a moment: the fence makes writing again safe, and
+ * an item that was written after all keeps its result.
+ */
+async function insist(stop: Stop, write: () => Promise<void>): Promise<void> {
+  for (const delayMs of WRITE_AGAIN_MS) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isAppError(error) || error.code !== 'dependency_unavailable' || stop.reason === 'shutdown')
+        throw error;
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+    }
+  }
+  return write();
 }
 
 /** By the rows of all chunks: others may have seen failures too. */

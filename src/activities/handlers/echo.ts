@@ -14,7 +14,7 @@ export function createEcho(): Handler {
     validateParams: async () => {},
     async runItems(items, batch) {
       const feed = itemFeed(items, batch);
-      const size = batch.oneByOne ? 1 : GROUP;
+      const size = (): number => (batch.oneByOne ? 1 : GROUP);
       try {
         for (let group = await feed.take(size); group.length > 0; group = await feed.take(size)) {
           for (const item of group) echo(item, batch);

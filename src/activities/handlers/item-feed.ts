@@ -2,8 +2,8 @@
 import type { HandlerItem, ItemStream, RunBatch } from '../../domain/handler/contract';
 
 export interface ItemFeed {
-  /** Up to `count` items; none: there are no more, or none may start. */
-  take(count: number): Promise<HandlerItem[]>;
+  /** Up to `count()` items, which is asked when it is the caller's turn; none: there are no more, or none may start. */
+  take(count: () => number): Promise<HandlerItem[]>;
   /** Lets an iterator that was not read to its end clean up. */
   close(): Promise<void>;
 }
@@ -17,6 +17,7 @@ export function itemFeed(items: ItemStream | readonly HandlerItem[], batch: RunB
   const source = Symbol.asyncIterator in items ? pulled(items, batch) : listed(items, batch);
 
   async function takeSome(count: number): Promise<HandlerItem[]> {
+    if (count === 0) return [];
     await breathe();
     if ('take' in items && items.take !== undefined) return mayStart(batch) ? items.take(count) : [];
     const taken: HandlerItem[] = [];
@@ -30,7 +31,7 @@ export function itemFeed(items: ItemStream | readonly HandlerItem[], batch: RunB
     return taken;
   }
 
-  return { take: (count) => inTurn(() => takeSome(count)), close: () => source.close() };
+  return { take: (count) => inTurn(() => takeSome(count())), close: () => source.close() };
 }
 
 interface Source {

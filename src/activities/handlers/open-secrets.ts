@@ -43,7 +43,7 @@ async function failAll(items: ItemStream | readonly HandlerItem[], batch: RunBat
   const feed = itemFeed(items, batch);
   const size = batch.oneByOne ? 1 : GROUP;
   try {
-    for (let group = await feed.take(size); group.length > 0; group = await feed.take(size)) {
+    for (let group = await feed.take(() => size); group.length > 0; group = await feed.take(() => size)) {
       for (const item of group) {
         batch.onStart(item);
         batch.onOutcome(toFailed(item.index, unreadable, { attempts: 1, startedAt: performance.now() }));

@@ -54,12 +54,18 @@ async function runGroup(group: readonly HandlerItem[], run: Run): Promise<void> 
     const again = await settleGroup(pending, answers, run);
     const delayMs = Math.max(0, ...again.map((one) => one.delayMs));
     if (again.length === 0 || !(await wait(delayMs, batch.signal))) return;
-    if ((await batch.admit?.()) === false) {
-      for (const { outcome } of again) batch.onOutcome({ ...outcome, status: 'deferred', delayMs: 0 });
-      return;
-    }
-    pending = again.map(({ one }) => one);
+    pending = await admitted(again, batch);
   }
+}
+
+/** Those that may be attempted again here and now; each counts, also in a group. The others are deferred. */
+async function admitted(again: readonly Again[], { admit, onOutcome }: RunBatch): Promise<Pending[]> {
+  const pending: Pending[] = [];
+  for (const { one, outcome } of again) {
+    if (admit === undefined || (await admit())) pending.push(one);
+    else onOutcome({ ...outcome, status: 'deferred', delayMs: 0 });
+  }
+  return pending;
 }
 
 interface Again {
@@ -108,7 +114,8 @@ async function readInputs(group: readonly HandlerItem[], { batch, definition }: 
     batch.onStart(item);
     const startedAt = performance.now();
     const read = await readInput(item, definition);
-    if ('failure' in read) batch.onOutcome(toFailed(item.index, read.failure, { attempts: 1, startedAt }));
+    if ('failure' in read)
+      batch.onOutcome(toFailed(item.index, read.failure, { attempts: (item.attempts ?? 0) + 1, startedAt }));
     else pending.push({ item, attempts: item.attempts ?? 0, startedAt, parsed: toItem(item, read.input) });
   }
   return pending;

@@ -22,10 +22,14 @@ export async function runLanes(
   let dry = false;
   const lane = async (): Promise<{ error: unknown } | undefined> => {
     try {
-      while (!dry && active <= Math.max(1, lanes())) {
-        const group = await feed.take(groupSize());
-        if (group.length === 0) dry = true;
-        else await work(group);
+      for (let surplus = false; !dry && !surplus; ) {
+        const group = await feed.take(() => {
+          // Decided when it is its turn: it may have waited through a change.
+          surplus = active > Math.max(1, lanes());
+          return surplus ? 0 : groupSize();
+        });
+        if (group.length > 0) await work(group);
+        else if (!surplus) dry = true;
       }
       return undefined;
     } catch (error) {

@@ -44,7 +44,7 @@ interface Lending {
 }
 
 function toLent(deps: LoanDeps, { argument, job, nowMs }: Lending): Omit<Lent, 'had'> {
-  const { tenantId, jobId, no, lane } = argument;
+  const { tenantId, jobId, no, lane, lanes } = argument;
   const startToCloseMs = CHUNK_BOX_MAX_MS + job.options.item_timeout_ms + MARGIN_MS;
   const scheduleToCloseMs = startToCloseMs + QUEUE_MS;
   const now = deps.now().getTime();
@@ -62,7 +62,7 @@ function toLent(deps: LoanDeps, { argument, job, nowMs }: Lending): Omit<Lent, '
       claim_url: `${url}/claim`,
       items_url: `${url}/items`,
       results_url: `${url}/results`,
-      token: deps.tokens.sign({ tenantId, jobId, no, lane, clockAheadMs: nowMs - now, expiresAt }),
+      token: deps.tokens.sign({ tenantId, jobId, no, lane, lanes, clockAheadMs: nowMs - now, expiresAt }),
       expires_at: expiresAt.toISOString(),
       time_box_seconds: deps.timeBoxMs / 1_000,
       time_box_max_seconds: CHUNK_BOX_MAX_MS / 1_000,

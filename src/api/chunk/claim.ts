@@ -154,7 +154,7 @@ function turn({ job, params, grant, held, isolated }: Turn): Claim {
       params,
       item_timeout_ms,
       retry,
-      concurrency: isolated ? 1 : laneShare(job.limits, grant.lane),
+      concurrency: isolated ? 1 : laneShare(job.limits, grant.lane, grant.lanes),
       isolated,
       paced: job.limits.maxRps !== null,
     },

@@ -1,6 +1,7 @@
 /** Who asks, on the routes of lent chunks: the holder of the chunk's token, for as long as that lasts. */
 import type { Context } from 'koa';
 import { z } from 'zod';
+import { CHUNK_ITEMS_MAX } from '../../domain/batch/partition';
 import type { HeldChunk } from '../../domain/batch/run';
 import { AppError } from '../../domain/errors';
 import { chunkPath, type ChunkGrant } from '../../domain/handler/remote';
@@ -20,8 +21,6 @@ export const chunkParams = z.strictObject({
 
 export const EPOCH_HEADER = 'Millrace-Epoch';
 export const RUNNING_HEADER = 'Millrace-Running';
-/** Items that the largest chunk has; more can't be in flight. */
-const RUNNING_MAX = 2_000;
 
 /** @throws AppError `invalid_chunk_token`, `chunk_token_expired`, or `not_found` for a token of another chunk */
 export function grantOf(
@@ -54,7 +53,7 @@ export function heldBy(grant: ChunkGrant, ctx: Context): HeldChunk {
 /** Items in flight, as the caller says. @throws AppError `validation_failed` */
 export function runningOf(ctx: Context): number | undefined {
   const running = headerNumber(ctx, RUNNING_HEADER);
-  return running === undefined ? undefined : Math.min(RUNNING_MAX, running);
+  return running === undefined ? undefined : Math.min(CHUNK_ITEMS_MAX, running);
 }
 
 function headerNumber(ctx: Context, name: string): number | undefined {

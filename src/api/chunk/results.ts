@@ -140,8 +140,8 @@ async function judge(
   return lines.flatMap((line) => toOutcome(line, made.get(line.index), judged) ?? []);
 }
 
-function accepted(lines: number, { lane }: ChunkGrant, control: Control | undefined): Answer {
+function accepted(lines: number, { lane, lanes }: ChunkGrant, control: Control | undefined): Answer {
   const stop: LoanStop | null = loanStop(control, lane);
-  const concurrency = control === undefined ? 0 : laneShare(control.limits, lane);
+  const concurrency = control === undefined ? 0 : laneShare(control.limits, lane, lanes);
   return ok({ accepted: lines, stop, concurrency }, { 'Cache-Control': 'no-store' });
 }

@@ -55,9 +55,14 @@ export function laneCount({ concurrency, maxRps }: Limits): number {
   return Math.min(LANES_MAX, wanted, fed);
 }
 
-/** Items that the chunk in `lane` (from 0) may have in flight. The shares of all lanes add up to the concurrency; 0: no such lane. */
-export function laneShare(limits: Limits, lane: number): number {
-  const lanes = laneCount(limits);
-  if (lane >= lanes) return 0;
+/**
+ * Items that the chunk in `lane` (from 0) may have in flight. The shares of all lanes add up to the concurrency; 0: no such lane.
+ * @param held lanes that chunks were in at the hand-out: where there are fewer now, the shares of those that are left grow
+ *   only with the next hand-out, since what the others began may run for a while
+ */
+export function laneShare(limits: Limits, lane: number, held = 0): number {
+  const now = laneCount(limits);
+  if (lane >= now) return 0;
+  const lanes = Math.max(now, held);
   return Math.floor(limits.concurrency / lanes) + (lane < limits.concurrency % lanes ? 1 : 0);
 }

@@ -74,6 +74,16 @@ export interface ItemRange {
   fresh?: boolean;
 }
 
+/** How far a job's chunks are. */
+export interface DoneChunks {
+  firstOpen: number;
+  /** of the chunks after it those that are done, from 0 for the next one; below `DONE_MAP_MAX` */
+  doneAfter: number[];
+  /** items of all that are done */
+  succeeded: number;
+  failed: number;
+}
+
 /** How a job ended; the counts add up to its total. */
 export interface Finished {
   status: JobStatus;

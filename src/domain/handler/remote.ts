@@ -36,6 +36,8 @@ export function isRemote(handler: Handler | undefined): handler is RemoteHandler
 export interface ChunkGrant extends ChunkRef {
   /** of the chunk, decides its share of the job's limits */
   lane: number;
+  /** lanes at the hand-out */
+  lanes: number;
   /** how far the workflow's clock was ahead of this machine's when the chunk was lent */
   clockAheadMs: number;
   /** in whole seconds */

@@ -49,6 +49,7 @@ export const CHUNK_JOB_STATUS = statement<{ status: JobStatus }>(
 
 /**
  * Bounded by rows and by bytes, so that a page of large items does not fill the memory. The first item always comes.
+ * Both look-ups are made one by one on purpose: as joins, tables without statistics would be compared each row with each.
  * `input` turns to text only in what is left of the page: until then a large one is a pointer that nobody has followed
  * (https://www.postgresql.org/docs/current/storage-toast.html).
  */
@@ -59,8 +60,8 @@ export const CHUNK_READ_PENDING = statement<PendingItem>(
        sum(i.bytes) over (order by i.index rows between unbounded preceding and 1 preceding) as before
      from items i
      where i.job_id = $1 and i.upload = $2 and i.index > $3 and i.index < $4
-       and not exists (select from results r where r.job_id = $1 and r.index = i.index)
-       and not exists (select from retries t where t.job_id = $1 and t.index = i.index and t.due_at > $7)
+       and (select r.index from results r where r.job_id = $1 and r.index = i.index limit 1) is null
+       and (select t.index from retries t where t.job_id = $1 and t.index = i.index and t.due_at > $7 limit 1) is null
      order by i.index limit $5
    ) page left join retries t on t.job_id = $1 and t.index = page.index
    where coalesce(before, 0) < $6 order by page.index`,

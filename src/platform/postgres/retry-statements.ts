@@ -16,8 +16,9 @@ export const RETRY_CLEAR = statement(
 
 export const RETRY_CLEAR_JOB = statement('retry.clear_job', `delete from retries where job_id = $1`);
 
-/** When the first of the range $2 <= index < $3 is due; null: none waits. */
+/** When the first of the range $2 <= index < $3 is due; null: none waits. An item that has its result waits for nothing. */
 export const RETRY_NEXT = statement<{ due_at: Date | null }>(
   'retry.next',
-  `select min(due_at) as due_at from retries where job_id = $1 and index >= $2 and index < $3`,
+  `select min(due_at) as due_at from retries t where job_id = $1 and index >= $2 and index < $3
+     and (select r.index from results r where r.job_id = $1 and r.index = t.index limit 1) is null`,
 );

@@ -69,15 +69,22 @@ export const RUN_BEGIN = statement<{ desired_version: number }>(
    where tenant_id = $1 and id = $2 and status = 'queued' and desired = 'running' returning desired_version`,
 );
 
-/** The chunks before the first that is not done, and what they came to. */
-export const RUN_DONE_CHUNKS = statement<{ first_open: number; succeeded: number; failed: number }>(
+/** The first of $2 chunks that is not done, which of the $3 after it are done, and what all those that are came to. */
+export const RUN_DONE_CHUNKS = statement<{
+  first_open: number;
+  done_after: number[];
+  succeeded: number;
+  failed: number;
+}>(
   'run.done_chunks',
   `with open as (
      select coalesce(min(n.no), $2::int) as no from generate_series(0, $2::int - 1) n(no)
      left join chunks c on c.job_id = $1 and c.no = n.no where c.done is not true
    )
-   select open.no as first_open, coalesce(sum(c.succeeded), 0)::int as succeeded, coalesce(sum(c.failed), 0)::int as failed
-   from open left join chunks c on c.job_id = $1 and c.no < open.no group by open.no`,
+   select open.no as first_open,
+     coalesce(array_agg(c.no - open.no - 1 order by c.no) filter (where c.no > open.no), '{}') as done_after,
+     coalesce(sum(c.succeeded), 0)::int as succeeded, coalesce(sum(c.failed), 0)::int as failed
+   from open left join chunks c on c.job_id = $1 and c.done and c.no <= open.no + $3::int group by open.no`,
 );
 
 export type WatchRow = Pick<RunRow, 'status' | 'desired' | 'outcome' | 'options' | 'total' | 'plan'> & {

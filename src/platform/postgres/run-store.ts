@@ -1,8 +1,9 @@
 /** A job as the engine runs it: begun, looked at, brought to its end. Every change is by the one transition table. */
 import type { ItemError, JobRef } from '../../domain/batch/job';
+import { DONE_MAP_MAX } from '../../domain/batch/done-map';
 import { limitsOf } from '../../domain/batch/partition';
 import type { Reduce, Reduced } from '../../domain/batch/reduce';
-import type { Control, Finished, RunJob } from '../../domain/batch/run';
+import type { Control, DoneChunks, Finished, RunJob } from '../../domain/batch/run';
 import {
   finalStatus,
   isFinal,
@@ -46,7 +47,7 @@ export interface RunStore {
   /** queued -> running where the plan has a seat, with its items where it is another job's retry. Undefined: no such job. */
   begin(ref: JobRef): Promise<RunJob | undefined>;
   find(ref: JobRef): Promise<RunJob | undefined>;
-  doneChunks(ref: JobRef, chunks: number): Promise<{ firstOpen: number; succeeded: number; failed: number }>;
+  doneChunks(ref: JobRef, chunks: number): Promise<DoneChunks>;
   /** The job as it is, and a note in its row that the workflow looked at it. */
   look(ref: JobRef): Promise<RunJob | undefined>;
   expire(ref: JobRef): Promise<void>;
@@ -72,8 +73,10 @@ export function createRunStore(db: Database, eventsOf: (db: Queryable) => EventA
     begin: (ref) => begin(db, eventsOf, ref),
     find: async (ref) => toRunJob((await db.run(RUN_FIND, keyOf(ref)))[0]),
     async doneChunks(ref, chunks) {
-      const [row] = await db.run(RUN_DONE_CHUNKS, [decodeId('job', ref.jobId), chunks]);
-      return { firstOpen: row?.first_open ?? 0, succeeded: row?.succeeded ?? 0, failed: row?.failed ?? 0 };
+      const [row] = await db.run(RUN_DONE_CHUNKS, [decodeId('job', ref.jobId), chunks, DONE_MAP_MAX]);
+      if (row === undefined) throw new Error('an aggregate has a row');
+      const { first_open: firstOpen, done_after: doneAfter, succeeded, failed } = row;
+      return { firstOpen, doneAfter, succeeded, failed };
     },
     look: async (ref) => toRunJob((await db.run(RUN_LOOK, keyOf(ref)))[0]),
     expire: async (ref) => void (await db.run(RUN_EXPIRE, keyOf(ref))),

@@ -2,7 +2,7 @@
  * Tokens of chunks that are lent out: what is granted, in the open, under an HMAC-SHA256. The first of the installation's
  * keys signs, all of them verify, so that a key can be changed while chunks are out.
  *
- * mct_ and base64url of: version (1) | tenant (16) | job (16) | chunk (4) | lane (2) | clock ahead in ms (8, float) |
+ * mct_ and base64url of: version (1) | tenant (16) | job (16) | chunk (4) | lane (1) | lanes (1) | clock ahead in ms (8, float) |
  * expiry in seconds of Unix time (6) | HMAC (32)
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
@@ -21,7 +21,7 @@ const BODY_BYTES = 53;
 const MAC_BYTES = 32;
 const TOKEN = /^mct_[A-Za-z0-9_-]{114}$/;
 /** of a token, at its places in the body */
-const AT = { tenant: 1, job: 17, no: 33, lane: 37, ahead: 39, expires: 47 } as const;
+const AT = { tenant: 1, job: 17, no: 33, lane: 37, lanes: 38, ahead: 39, expires: 47 } as const;
 
 /** @param keys of `MILLRACE_SECRET_KEYS`, 32 bytes each */
 export function createChunkTokens(keys: readonly Uint8Array[]): ChunkTokens {
@@ -50,13 +50,14 @@ function macOf(key: Uint8Array, body: Uint8Array): Buffer {
   return createHmac('sha256', key).update(body).digest();
 }
 
-function encode({ tenantId, jobId, no, lane, clockAheadMs, expiresAt }: ChunkGrant): Buffer {
+function encode({ tenantId, jobId, no, lane, lanes, clockAheadMs, expiresAt }: ChunkGrant): Buffer {
   const body = Buffer.alloc(BODY_BYTES);
   body[0] = VERSION;
   uuidBytes(decodeId('tenant', tenantId)).copy(body, AT.tenant);
   uuidBytes(decodeId('job', jobId)).copy(body, AT.job);
   body.writeUInt32BE(no, AT.no);
-  body.writeUInt16BE(lane, AT.lane);
+  body.writeUInt8(lane, AT.lane);
+  body.writeUInt8(lanes, AT.lanes);
   body.writeDoubleBE(clockAheadMs, AT.ahead);
   body.writeUIntBE(Math.floor(expiresAt.getTime() / 1_000), AT.expires, 6);
   return body;
@@ -67,7 +68,8 @@ function decode(body: Buffer): ChunkGrant {
     tenantId: encodeId('tenant', body.toString('hex', AT.tenant, AT.job)),
     jobId: encodeId('job', body.toString('hex', AT.job, AT.no)),
     no: body.readUInt32BE(AT.no),
-    lane: body.readUInt16BE(AT.lane),
+    lane: body.readUInt8(AT.lane),
+    lanes: body.readUInt8(AT.lanes),
     clockAheadMs: body.readDoubleBE(AT.ahead),
     expiresAt: new Date(body.readUIntBE(AT.expires, 6) * 1_000),
   };

@@ -17,6 +17,8 @@ export interface Dispatch {
   ledger: ChunkLedger;
   /** of chunk 0, where that was handed out before the plan was known */
   first: Promise<ChunkReturn> | undefined;
+  /** of all chunks in flight */
+  scope: CancellationScope;
   /** calls to look at the row: counted by the signal */
   heard: { wakes: number };
   /** Tells queries and the UI how far it is. */
@@ -28,20 +30,19 @@ export interface Dispatch {
 
 /** Until all chunks are done (`drained`), the job comes to another end, or the run should hand over (undefined). */
 export async function dispatchChunks(run: Dispatch): Promise<Outcome | undefined> {
-  const scope = new CancellationScope();
   try {
-    return await dispatchUntilEnd(run, scope);
+    return await dispatchUntilEnd(run);
   } catch (error) {
     if (!isCancellation(error)) throw error;
     // Cancelled from Temporal's side: the job ends as cancelled, as if the API had been asked.
-    return await CancellationScope.nonCancellable(() => callBack(run, scope));
+    return await CancellationScope.nonCancellable(() => callBack(run));
   }
 }
 
-async function dispatchUntilEnd(run: Dispatch, scope: CancellationScope): Promise<Outcome | undefined> {
+async function dispatchUntilEnd(run: Dispatch): Promise<Outcome | undefined> {
   const { ledger, heard, control, ref } = run;
-  const begin = createBegin(run, scope);
-  const clock = expiryClock(run.plan.wanted.expiresInMs, scope);
+  const begin = createBegin(run);
+  const clock = expiryClock(run.plan.wanted.expiresInMs, run.scope);
   if (run.first !== undefined && run.plan.firstOpenChunk === 0) begin({ no: 0, lane: 0 }, run.first);
   let { wanted } = run.plan;
   let wakes = 0;
@@ -58,7 +59,7 @@ async function dispatchUntilEnd(run: Dispatch, scope: CancellationScope): Promis
     }
     // Before anything is awaited: what settles meanwhile must not be slept over.
     const before = ledger.settled;
-    const end = await endOf(run, wanted, scope);
+    const end = await endOf(run, wanted);
     if (end !== undefined) return end;
     const long = run.isLong();
     if (long && ledger.inFlight === 0) return undefined;
@@ -84,31 +85,25 @@ function handOut({ ledger }: Dispatch, { lanes }: Wanted, begin: Begin): void {
 }
 
 /** Whether the job has come to the end of dispatching, and how. */
-async function endOf(
-  run: Dispatch,
-  { state }: Wanted,
-  scope: CancellationScope,
-): Promise<Outcome | undefined> {
+async function endOf(run: Dispatch, { state }: Wanted): Promise<Outcome | undefined> {
   if (state === 'cancelled' || state === 'exceeded') run.show(SHOWN[state]);
-  if (state === 'cancelled') return callBack(run, scope);
-  if (state === 'exceeded') {
-    // What is in flight sees the row itself, ends its items and hands back.
-    await condition(() => run.ledger.inFlight === 0);
-    return 'tolerance_exceeded';
-  }
+  if (state === 'cancelled') return callBack(run);
+  // What is in flight sees the row itself, ends its items and hands back.
+  if (state === 'exceeded') return run.ledger.inFlight === 0 ? 'tolerance_exceeded' : undefined;
   return state === 'ended' || run.ledger.isDrained ? 'drained' : undefined;
 }
 
 type Begin = (turn: Turn, underWay?: Promise<ChunkReturn>) => void;
 
-function createBegin(run: Dispatch, scope: CancellationScope): Begin {
-  const { ledger, heard } = run;
+function createBegin(run: Dispatch): Begin {
+  const { ledger, heard, scope } = run;
   const process = createChunkActivity(run.plan);
   const work = async (turn: Turn, underWay?: Promise<ChunkReturn>): Promise<void> => {
     const wakes = heard.wakes;
     // In the workflow this is Temporal's clock: the same at each replay, and what the waits are measured by.
     // eslint-disable-next-line no-restricted-syntax
-    const back = await (underWay ?? process({ ...run.ref, ...turn, nowMs: Date.now() }));
+    const back = await (underWay ??
+      process({ ...run.ref, ...turn, lanes: ledger.lanesHeld, nowMs: Date.now() }));
     // Keeps its lane, since another chunk there could not begin an item any sooner. A change of the limits since it was
     // handed out ends the wait.
     if (back.reason === 'throttled')
@@ -141,8 +136,8 @@ const SEEN_IN_ROW: ReadonlySet<ChunkReturn['reason']> = new Set([
 ]);
 
 /** Calls back what is in flight and waits for it, so that what was finished is still written. */
-async function callBack(run: Dispatch, scope: CancellationScope): Promise<Outcome> {
-  scope.cancel();
+async function callBack(run: Dispatch): Promise<Outcome> {
+  run.scope.cancel();
   await condition(() => run.ledger.inFlight === 0);
   return 'cancelled';
 }

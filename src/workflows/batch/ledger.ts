@@ -1,5 +1,6 @@
 /** Which chunks are done, in flight or still to be handed out, and what the done ones came to. */
 import type { Counts } from '../../domain/batch/job';
+import { decodeDone } from '../../domain/batch/done-map';
 import { chunkCount } from '../../domain/batch/partition';
 import { toCounts } from '../../domain/batch/progress';
 import type { BatchPlan, ChunkReturn } from './ports';
@@ -17,6 +18,8 @@ export class ChunkLedger {
   lanes: number;
   readonly #plan: BatchPlan;
   #nextFresh: number;
+  /** done by an earlier run, beyond the first that was open */
+  readonly #doneAhead: ReadonlySet<number>;
   #succeeded: number;
   #failed: number;
   /** chunk by lane */
@@ -31,12 +34,18 @@ export class ChunkLedger {
     this.chunks = chunkCount(plan.total, plan.chunkItems);
     this.lanes = plan.wanted.lanes;
     this.#nextFresh = plan.firstOpenChunk;
+    this.#doneAhead = new Set(decodeDone(plan.doneAfter).map((n) => plan.firstOpenChunk + 1 + n));
     this.#succeeded = plan.succeeded;
     this.#failed = plan.failed;
   }
 
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  /** the lanes there are, and those in which a chunk still is */
+  get lanesHeld(): number {
+    return Math.max(this.lanes, ...[...this.#inFlight.keys()].map((lane) => lane + 1));
   }
 
   get isDrained(): boolean {
@@ -58,7 +67,10 @@ export class ChunkLedger {
 
   begin({ no, lane }: Turn): void {
     if (this.#returned[0] === no) this.#returned.shift();
-    else this.#nextFresh = no + 1;
+    else {
+      this.#nextFresh = no + 1;
+      while (this.#doneAhead.has(this.#nextFresh)) this.#nextFresh++;
+    }
     this.#inFlight.set(lane, no);
   }
 

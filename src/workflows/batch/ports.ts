@@ -25,7 +25,9 @@ export interface BatchPlan {
   chunkItems: number;
   /** the first chunk that is not done; earlier ones are */
   firstOpenChunk: number;
-  /** items of the chunks before that one */
+  /** of the `DONE_MAP_MAX` chunks after that one, those that are done (see `encodeDone`) */
+  doneAfter: string;
+  /** items of all those that are done */
   succeeded: number;
   failed: number;
   /** longest that one item may take, with all its attempts */
@@ -36,6 +38,8 @@ export interface ChunkArgument extends JobRef {
   no: number;
   /** its place among the chunks that run at once, from 0: decides its share of the job's limits */
   lane: number;
+  /** lanes that chunks were in when it was handed out: some of them may be gone since, but their items run on */
+  lanes: number;
   /** the workflow's clock when it handed the chunk out; decides which waiting items are due */
   nowMs: number;
   /** handed out together with `batchBegin`, for a quick first result: begins the job itself where that is to be done */

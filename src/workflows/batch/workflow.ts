@@ -46,7 +46,8 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
     heard.wakes++;
   });
 
-  const first = beginFirst(ref, input);
+  const scope = new CancellationScope();
+  const first = beginFirst(ref, input, scope);
   // A job cancelled from Temporal's side still has to be begun and written to its end.
   const plan = await CancellationScope.nonCancellable(() => control.batchBegin(ref));
   if (plan === null || isFinal(plan.status)) return endOf(plan);
@@ -68,13 +69,14 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
           plan,
           ledger,
           first,
+          scope,
           heard,
           show,
           control,
           isLong,
         });
   if (outcome === undefined) {
-    await condition(allHandlersFinished);
+    await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
     return continueAsNew<typeof batchJob>({ ...input, first: undefined });
   }
 
@@ -91,11 +93,16 @@ export async function batchJob(input: BatchInput): Promise<BatchEnd> {
   }
 }
 
-function beginFirst(ref: JobRef, { first }: BatchInput): Promise<ChunkReturn> | undefined {
+function beginFirst(
+  ref: JobRef,
+  { first }: BatchInput,
+  scope: CancellationScope,
+): Promise<ChunkReturn> | undefined {
   if (first === undefined) return undefined;
   // In the workflow this is Temporal's clock.
   // eslint-disable-next-line no-restricted-syntax
-  const chunk = createOwnChunk(first)({ ...ref, no: 0, lane: 0, nowMs: Date.now(), first: true });
+  const argument = { ...ref, no: 0, lane: 0, lanes: 1, nowMs: Date.now(), first: true } as const;
+  const chunk = scope.run(() => createOwnChunk(first)(argument));
   // Whoever waits for it hears of its failure; nobody does where the job has ended.
   chunk.catch(() => undefined);
   return chunk;
