@@ -59,6 +59,20 @@ describe('items', () => {
     expect(first.body.data.length).toBe(Math.min(1, indexes.length));
   });
 
+  it('show how their attempts went, as far as there were any', async () => {
+    const id = await jobWith(api, { total: 5, done: upTo(4) });
+    const items = (await api.call(`/v1/jobs/${id}/items`)).body.data;
+    const error = { code: 'handler_failed', message: '=boom' };
+    expect(items.slice(2)).toEqual([
+      { index: 2, custom_id: 'c2', status: 'succeeded', attempts: 1, error: null, input: 2 },
+      { index: 3, custom_id: 'c3', status: 'failed', attempts: 1, error, input: 3 },
+      { index: 4, custom_id: 'c4', status: 'pending', attempts: 0, error: null, input: 4 },
+    ]);
+    for (const query of ['status=failed', 'custom_id=c3']) {
+      expect((await api.call(`/v1/jobs/${id}/items?${query}`)).body.data).toEqual([items[3]]);
+    }
+  });
+
   it('by custom_id, given or not', async () => {
     const { id } = await api.create();
     await api.put(id, '{"custom_id":"x y","input":"named"}\n"by index"\n{"custom_id":"9","input":"nine"}');

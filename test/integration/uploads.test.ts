@@ -39,9 +39,10 @@ async function itemsOf(jobId: string): Promise<{ index: number; custom_id: strin
 }
 
 describe('an upload becomes the items of its job', () => {
+  const untouched = { status: 'pending', attempts: 0, error: null };
   const wanted = [
-    { index: 0, custom_id: 'a', status: 'pending', input: { n: 1 } },
-    { index: 1, custom_id: '1', status: 'pending', input: { n: 2 } },
+    { index: 0, custom_id: 'a', ...untouched, input: { n: 1 } },
+    { index: 1, custom_id: '1', ...untouched, input: { n: 2 } },
   ];
   it.each([
     ['NDJSON', NDJSON, '{"custom_id":"a","input":{"n":1}}\n{"n":2}\n'],

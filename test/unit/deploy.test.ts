@@ -118,9 +118,9 @@ describe('deploy/temporal-dynamic-config.yaml', () => {
   test('turns on what the development server is started with', () => {
     const values = Object.entries(
       parse(read('deploy/temporal-dynamic-config.yaml')) as Record<string, { value: unknown }[]>,
-    ).map(([name, [setting]]) => `'${name}=${String(setting?.value)}'`);
-    const [, development = ''] = /fairness = \[(.*)\]/.exec(read('tools/servers/temporal.ts')) ?? [];
-    expect(values).toEqual(development.split(', '));
+    ).map(([name, [setting]]) => `${name}=${String(setting?.value)}`);
+    const [, development = ''] = /fairness = \[([^\]]*)\]/.exec(read('tools/servers/temporal.ts')) ?? [];
+    expect(values).toEqual([...development.matchAll(/'(.*?)'/g)].map(([, value]) => value));
   });
 });
 

@@ -9,7 +9,7 @@ import type { ApiContext } from '../state';
 /** A client that takes nothing for so long is cut: it may hold more than a socket. */
 const STALLED_MS = 600_000;
 
-/** Level 1 makes a third of the bytes that level 6 spends three times the processor on making a quarter. */
+/** Of result lines level 6 makes a fifth less, for three times the processor (docs/performance.md). */
 const GZIP = { level: constants.Z_BEST_SPEED, chunkSize: 64 * 1024 };
 
 export async function writeStream(

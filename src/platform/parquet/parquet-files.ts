@@ -13,7 +13,7 @@ export interface ParquetFiles {
   open(): ParquetFile;
 }
 
-/** A row group of the widest kind takes a fifth of it; beyond, the thread ends and the process does not. */
+/** Twice what files of a thousand columns were seen to need; beyond, the thread ends and the process does not. */
 const HEAP_MB_MAX = 256;
 
 /** @param threadFile path of the compiled `parquet-thread` */

@@ -1,6 +1,6 @@
 /**
  * Every read of results. One statement makes a page of finished NDJSON lines, one row whatever the page: what PostgreSQL
- * joins into one text costs the API a fifth of what rows by the thousand do (docs/performance.md).
+ * joins into one text costs the API a third of what rows by the thousand do (docs/performance.md).
  *
  * `$1` is the job, `$2` the tenant: a job that is not there has no row, one without results has an empty page.
  *

@@ -35,11 +35,14 @@ export async function* parquetFile(
   wish: ParquetWish,
 ): AsyncGenerator<Uint8Array, void, void> {
   const leave = deps.parquetGate.enter(wish.tenantId);
-  const file = deps.parquet.open();
   try {
-    yield* chunks(file, wish);
+    const file = deps.parquet.open();
+    try {
+      yield* chunks(file, wish);
+    } finally {
+      await file.close();
+    }
   } finally {
-    await file.close();
     leave();
   }
 }
