@@ -25,5 +25,5 @@ EXPOSE 3000
 # Of the API; a worker listens on nothing, so docker-compose.yml turns this off for it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "--enable-source-maps", "dist/src/main.js"]
+ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "--enable-source-maps", "--max-semi-space-size=4", "dist/src/main.js"]
 CMD ["api"]
