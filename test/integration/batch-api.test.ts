@@ -70,8 +70,9 @@ describe('POST /v1/jobs', () => {
     expect(api.engineCalls).toContainEqual({ method: 'start', jobId: id });
     const { text } = await api.call(`/v1/jobs/${id}/items`);
     expect(text).toBe(
-      '{"data":[{"index":0,"custom_id":"a","status":"pending","input":1.0},' +
-        '{"index":1,"custom_id":"1","status":"pending","input":12345678901234567890}],"next_cursor":null}',
+      '{"data":[{"index":0,"custom_id":"a","status":"pending","attempts":0,"error":null,"input":1.0},' +
+        '{"index":1,"custom_id":"1","status":"pending","attempts":0,"error":null,"input":12345678901234567890}],' +
+        '"next_cursor":null}',
     );
   });
 

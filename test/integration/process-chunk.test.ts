@@ -6,6 +6,7 @@ import { createProcessChunk } from '../../src/activities/batch/process-chunk';
 import type { JobOptions } from '../../src/domain/batch/job';
 import { type ChunkRef, CLEAN_ITEMS_MIN, LOST_ATTEMPTS_MAX } from '../../src/domain/batch/run';
 import type { Handler, HandlerItem, ItemOutcome, RunBatch } from '../../src/domain/handler/contract';
+import { AppError } from '../../src/domain/errors';
 import { decodeId } from '../../src/domain/ids';
 import { type ChunkStore, createChunkStore } from '../../src/platform/postgres/chunk-store';
 import { createEventStore } from '../../src/platform/postgres/event-store';
@@ -113,6 +114,70 @@ describe('an attempt at a chunk', () => {
       { index: 0, code: 'handler_failed' },
       { index: 5, code: 'handler_failed' },
     ]);
+  });
+
+  test('an item that waited and then ended, whatever its attempts are said to be, keeps no chunk waiting', async () => {
+    const ref = await runningJob(3);
+    const error = { code: 'handler_failed', message: 'not now' };
+    const waits = {
+      status: 'deferred',
+      output: null,
+      error,
+      attempts: 1,
+      durationMs: 1,
+      delayMs: 0,
+    } as const;
+    const back = await attempt(ref, async (items, batch) => {
+      for await (const { index } of items) batch.onOutcome({ ...waits, index });
+    });
+    expect(back).toMatchObject({ reason: 'deferred', succeeded: 0 });
+    const again = await attempt(ref, async (items, batch) => {
+      for await (const { index } of items)
+        batch.onOutcome({ index, status: 'failed', output: null, error, attempts: 1, durationMs: 1 });
+    });
+    expect(again).toEqual({ reason: 'done', succeeded: 0, failed: 3 });
+  });
+
+  test('an attempt that finds more in the row than that the chunk can be taken begins no item', async () => {
+    const ref = await runningJob(10, { tolerated_failure: { count: 0 } });
+    await db.run(
+      { name: 'test.exceeded', text: `update jobs set outcome = 'tolerance_exceeded' where id = $1` },
+      [decodeId('job', ref.jobId)],
+    );
+    let begun = 0;
+    const back = await attempt(ref, async (items, batch) => {
+      for await (const { index } of items) {
+        begun++;
+        batch.onOutcome(ok(index));
+      }
+    });
+    expect(back.reason).toBe('exceeded');
+    expect(begun).toBe(0);
+  });
+
+  test('a database that is away for a moment costs no finished item its result', async () => {
+    const ref = await runningJob(5);
+    let failures = 2;
+    const flaky: ChunkStore = {
+      ...chunks,
+      write: async (held, outcomes, running) => {
+        if (failures-- > 0) throw new AppError('dependency_unavailable', 'The database is away.');
+        return chunks.write(held, outcomes, running);
+      },
+    };
+    let runs = 0;
+    const back = await attempt(
+      ref,
+      async (items, batch) => {
+        for await (const { index } of items) {
+          runs++;
+          batch.onOutcome(ok(index));
+        }
+      },
+      flaky,
+    );
+    expect(back).toEqual({ reason: 'done', succeeded: 5, failed: 0 });
+    expect(runs).toBe(5);
   });
 
   test('a handler that ends before its items do makes the chunk wait, and that is no lost attempt', async () => {
