@@ -15,7 +15,7 @@ import { HANDLERS_DIR, type Product, startProduct } from '../support/product';
 import { resultRows } from '../support/rows';
 import { until } from '../support/wait';
 
-const ITEMS = 4_000;
+const ITEMS = 1_600;
 
 describe('a batch survives what happens to its workers', () => {
   let product: Product;
@@ -32,11 +32,11 @@ describe('a batch survives what happens to its workers', () => {
       items: numbered(ITEMS, { ms: 40 }),
       reduce: SUMS,
     });
-    const before = await succeededOf(product, id, 200);
+    const before = await succeededOf(product, id, 100);
     frozen.process.kill('SIGSTOP');
     const other = await product.startWorker();
     // The other one gets on only where the heartbeat timeout has taken the chunks from the frozen one.
-    await succeededOf(product, id, before.counts.succeeded + 1_000);
+    await succeededOf(product, id, before.counts.succeeded + 300);
     const written = await resultRows(product.databaseUrl, id);
     frozen.process.kill('SIGCONT');
     await until('the frozen one to find that it is superseded', () => frozen.log().includes('superseded'));

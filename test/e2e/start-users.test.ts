@@ -63,7 +63,7 @@ describe('npm start, as different users', () => {
   function copyCheckout(to: string): void {
     mkdirSync(to);
     const parts = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
-    const sources = [...parts, 'src', 'tools', 'dist', 'node_modules'].map((part) =>
+    const sources = [...parts, 'src', 'tools', 'bench', 'dist', 'node_modules'].map((part) =>
       path.join(checkout, part),
     );
     for (const flags of ['-al', '-a']) {

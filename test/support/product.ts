@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type ApiClient, createApiClient } from './api-client';
+import { leash } from './leash';
 import { createTestDatabase, testServers } from './servers';
 
 const MAIN = path.resolve(__dirname, '../../dist/src/main.js');
@@ -111,6 +112,7 @@ interface RoleStart {
 
 async function startRole({ role, env, log }: RoleStart): Promise<Role & { facts: Record<string, unknown> }> {
   const child = spawn(process.execPath, [MAIN, role], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  leash(child, { group: false });
   const file = createWriteStream(log);
   child.stdout?.pipe(file, { end: false });
   child.stderr?.pipe(file, { end: false });
