@@ -1,6 +1,15 @@
 /** Packages that ship ES modules only; Jest, which runs CommonJS here, has to transform them. */
 const esModules = [
-  ...['uuid', 'node-pg-migrate', 'csv-parse', 'hyparquet', 'hyparquet-writer', 'zod', 'eventsource', 'eventsource-parser'],
+  ...[
+    'uuid',
+    'node-pg-migrate',
+    'csv-parse',
+    'hyparquet',
+    'hyparquet-writer',
+    'zod',
+    'eventsource',
+    'eventsource-parser',
+  ],
   ...['vega-datasets', 'listr2', 'd3-dsv', '@asteasolutions/zod-to-openapi', 'openapi3-ts', 'yaml'],
   ...[
     'bentocache',
