@@ -116,6 +116,8 @@ async def serving(
             task_queue=f"handler.{name}",
             activities=[process_items],
             max_concurrent_activities=chunks_at_once,
+            # A process that froze still has its polls open, and each swallows a chunk until its heartbeat is missed.
+            max_concurrent_activity_task_polls=2,
             graceful_shutdown_timeout=timedelta(seconds=grace_seconds),
             # Temporal hears from us every 2 s, and so we of a cancel.
             max_heartbeat_throttle_interval=timedelta(seconds=2),

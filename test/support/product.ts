@@ -8,6 +8,8 @@ import { type ApiClient, createApiClient } from './api-client';
 import { leash } from './leash';
 import { createTestDatabase, testServers } from './servers';
 
+/** As `npm start` runs the roles. */
+const NODE_OPTIONS = ['--max-semi-space-size=4'];
 const MAIN = path.resolve(__dirname, '../../dist/src/main.js');
 
 /** Handlers that fail in all the ways that tests need. */
@@ -111,7 +113,10 @@ interface RoleStart {
 }
 
 async function startRole({ role, env, log }: RoleStart): Promise<Role & { facts: Record<string, unknown> }> {
-  const child = spawn(process.execPath, [MAIN, role], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const child = spawn(process.execPath, [...NODE_OPTIONS, MAIN, role], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
   leash(child, { group: false });
   const file = createWriteStream(log);
   child.stdout?.pipe(file, { end: false });
