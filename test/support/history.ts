@@ -29,6 +29,7 @@ export async function recordHistory(handle: WorkflowHandle, scenario: string): P
   // Who worked at it says nothing about the code, only about a machine.
   const plain = JSON.stringify(JSON.parse(json.toString()))
     .replaceAll(/"identity":"[^"]*"/g, '"identity":"worker"')
-    .replaceAll(/"\d+@[^"]*"/g, '"sticky"');
+    .replaceAll(/"\d+@[^"]*"/g, '"sticky"')
+    .replaceAll(/"stackTrace":"(?:[^"\\]|\\.)*"/g, '"stackTrace":""');
   writeFileSync(join(folder, `${name}-${version}.json`), `${plain}\n`);
 }
