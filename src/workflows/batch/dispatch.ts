@@ -102,8 +102,8 @@ function createBegin(run: Dispatch): Begin {
     const wakes = heard.wakes;
     // In the workflow this is Temporal's clock: the same at each replay, and what the waits are measured by.
     // eslint-disable-next-line no-restricted-syntax
-    const back = await (underWay ??
-      process({ ...run.ref, ...turn, lanes: ledger.lanesHeld, nowMs: Date.now() }));
+    const nowMs = Date.now();
+    const back = await (underWay ?? process({ ...run.ref, ...turn, lanes: ledger.lanesHeld, nowMs }));
     // Keeps its lane, since another chunk there could not begin an item any sooner. A change of the limits since it was
     // handed out ends the wait.
     if (back.reason === 'throttled')
