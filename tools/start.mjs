@@ -1,18 +1,9 @@
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { ensureBuilt } from './bootstrap/build.mjs';
-import { assertNodeVersion, dataFolder, root } from './bootstrap/checkout.mjs';
-import { ensureInstalled } from './bootstrap/install.mjs';
+import { root } from './bootstrap/checkout.mjs';
+import { loadBuilt } from './bootstrap/load-built.mjs';
 
 /** `npm start`: gets the tree ready with what Node alone brings, then hands over to the compiled launcher. */
 async function main() {
-  assertNodeVersion();
-  const logFolder = path.join(dataFolder(process.env), 'logs');
-  await ensureInstalled(logFolder);
-  await ensureBuilt(logFolder);
-  // Some versions of Node announce that requiring ES modules is experimental, in the middle of the display.
-  process.removeAllListeners('warning');
-  const { start } = createRequire(import.meta.url)(path.join(root, 'dist/tools/start/main.js'));
+  const { start } = await loadBuilt('tools/start/main.js');
   return start(root, process.env);
 }
 

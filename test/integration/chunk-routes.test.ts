@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { CLEAN_ITEMS_MIN } from '../../src/domain/batch/run';
 import { decodeId } from '../../src/domain/ids';
 import { statement } from '../../src/platform/postgres/statement';
-import { type ChunkApi, KEYS, type LentChunk, startChunkApi } from '../support/chunk-api';
+import { type ChunkApi, grantFor, KEYS, type LentChunk, startChunkApi } from '../support/chunk-api';
 import { numbers } from '../support/jobs';
 import { until } from '../support/wait';
 
@@ -27,13 +27,7 @@ describe('the routes of lent chunks', () => {
   describe('who may', () => {
     test('a text that is no token, one that was altered and one under a key that is gone are 401, with a challenge', async () => {
       const chunk = await api.lend(numbers(1));
-      const grant = {
-        ...chunk,
-        lane: 0,
-        lanes: 1,
-        clockAheadMs: 0,
-        expiresAt: new Date(Date.now() + 60_000),
-      };
+      const grant = grantFor(chunk);
       const flipped =
         chunk.token.slice(0, -5) + (chunk.token.at(-5) === 'A' ? 'B' : 'A') + chunk.token.slice(-4);
       const widened = chunk.token.replace(/^(mct_.{30})./, (_, head: string) => `${head}A`);
@@ -52,26 +46,14 @@ describe('the routes of lent chunks', () => {
 
     test('every key of the installation verifies', async () => {
       const chunk = await api.lend(numbers(1));
-      const grant = {
-        ...chunk,
-        lane: 0,
-        lanes: 1,
-        clockAheadMs: 0,
-        expiresAt: new Date(Date.now() + 60_000),
-      };
+      const grant = grantFor(chunk);
       const token = api.sign(grant, [KEYS[1] as Uint8Array]);
       expect((await chunk.call('claim', { token })).status).toBe(200);
     });
 
     test('an expired token is told apart, since a new loan is to come', async () => {
       const chunk = await api.lend(numbers(1));
-      const token = api.sign({
-        ...chunk,
-        lane: 0,
-        lanes: 1,
-        clockAheadMs: 0,
-        expiresAt: new Date(Date.now() - 1_000),
-      });
+      const token = api.sign({ ...grantFor(chunk), expiresAt: new Date(Date.now() - 1_000) });
       expect((await chunk.call('claim', { token })).body).toMatchObject({
         status: 401,
         code: 'chunk_token_expired',
@@ -81,10 +63,7 @@ describe('the routes of lent chunks', () => {
     test("another chunk's token finds nothing here, be it of the same job, of another job or of another tenant", async () => {
       const chunk = await api.lend(numbers(1));
       const other = await api.lend(numbers(1));
-      const sibling = api.sign({
-        ...{ ...chunk, no: 1 },
-        ...{ lane: 0, lanes: 1, clockAheadMs: 0, expiresAt: new Date(Date.now() + 60_000) },
-      });
+      const sibling = api.sign(grantFor({ ...chunk, no: 1 }));
       const epoch = await chunk.claim();
       for (const token of [other.token, sibling]) {
         for (const part of ['claim', 'items', 'results'] as const) {

@@ -72,6 +72,12 @@ export interface ChunkApi {
   close(): Promise<void>;
 }
 
+/** The chunk, lent to lane 0 for a minute. */
+export function grantFor({ tenantId, jobId, no }: Pick<ChunkGrant, 'tenantId' | 'jobId' | 'no'>): ChunkGrant {
+  const expiresAt = new Date(Date.now() + 60_000);
+  return { tenantId, jobId, no, lane: 0, lanes: 1, clockAheadMs: 0, expiresAt };
+}
+
 export async function startChunkApi(): Promise<ChunkApi> {
   const { db, close } = await openTestDatabase();
   const secretKey = Buffer.alloc(32, 3);
@@ -134,14 +140,7 @@ export async function startChunkApi(): Promise<ChunkApi> {
         params: sealed as Record<string, string>,
       });
       await runs.begin(ref);
-      const token = sign({
-        ...ref,
-        no: 0,
-        lane: 0,
-        lanes: 1,
-        clockAheadMs: 0,
-        expiresAt: new Date(Date.now() + 60_000),
-      });
+      const token = sign(grantFor({ ...ref, no: 0 }));
       return lentChunk({ db, url }, { ...ref, token });
     },
     async close() {

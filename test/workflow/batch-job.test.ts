@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { Client, type WorkflowHandle } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
 import { encodeDone } from '../../src/domain/batch/done-map';
 import type { Outcome } from '../../src/domain/batch/status';
 import type { WantedState } from '../../src/domain/batch/wanted';
@@ -9,8 +9,7 @@ import type { BatchEnd, BatchInput } from '../../src/workflows/batch/messages';
 import type { BatchPlan, ChunkArgument, ChunkReturn, Wanted } from '../../src/workflows/batch/ports';
 import { recordHistory } from '../support/history';
 import { testNamespace } from '../support/namespace';
-import { installQuietRuntime } from '../support/runtime';
-import { testServers } from '../support/servers';
+import { connectTemporal, type TestTemporal } from '../support/temporal';
 import { until } from '../support/wait';
 
 const LANES = 3;
@@ -89,8 +88,7 @@ const ALL = Array.from({ length: 10 }, (_, no) => no);
 const back = (reason: ChunkReturn['reason']): ChunkReturn => ({ reason, succeeded: 40, failed: 0 });
 
 describe('batchJob', () => {
-  let connection: Connection;
-  let native: NativeConnection;
+  let temporal: TestTemporal;
   let client: Client;
   let namespace: string;
   let fake: FakeActivities;
@@ -99,30 +97,30 @@ describe('batchJob', () => {
   let started: WorkflowHandle[];
 
   beforeAll(async () => {
-    installQuietRuntime();
-    connection = await Connection.connect({ address: testServers().temporalAddress });
-    native = await NativeConnection.connect({ address: testServers().temporalAddress });
+    temporal = await connectTemporal();
   });
-  afterAll(async () => {
-    await connection.close();
-    await native.close();
-  });
+  afterAll(() => temporal.close());
 
   beforeEach(async () => {
-    namespace = await testNamespace(connection);
-    client = new Client({ connection, namespace });
+    namespace = await testNamespace(temporal.connection);
+    client = new Client({ connection: temporal.connection, namespace });
     fake = new FakeActivities();
     started = [];
     const workflowBundle = { codePath: join(__dirname, '../../dist/workflow-bundle.js') };
     workers = [
       await Worker.create({
-        connection: native,
+        connection: temporal.native,
         namespace,
         taskQueue: 'control',
         workflowBundle,
         activities: { ...fake.control, batchBegin: () => fake.control.batchBegin() },
       }),
-      await Worker.create({ connection: native, namespace, taskQueue: 'batch', activities: fake.batch }),
+      await Worker.create({
+        connection: temporal.native,
+        namespace,
+        taskQueue: 'batch',
+        activities: fake.batch,
+      }),
     ];
     running = Promise.all(workers.map((worker) => worker.run()));
   });

@@ -1,33 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { Client } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
 import type { Wanted } from '../../src/workflows/batch/ports';
 import { recordHistory } from '../support/history';
 import { testNamespace } from '../support/namespace';
-import { installQuietRuntime } from '../support/runtime';
-import { testServers } from '../support/servers';
+import { connectTemporal, type TestTemporal } from '../support/temporal';
 import { until } from '../support/wait';
 
 const RUNNING: Wanted = { state: 'running', lanes: 2, expiresInMs: null };
 
 describe('batchJob through a handler in another language', () => {
-  let connection: Connection;
-  let native: NativeConnection;
+  let temporal: TestTemporal;
 
   beforeAll(async () => {
-    installQuietRuntime();
-    connection = await Connection.connect({ address: testServers().temporalAddress });
-    native = await NativeConnection.connect({ address: testServers().temporalAddress });
+    temporal = await connectTemporal();
   });
-  afterAll(async () => {
-    await connection.close();
-    await native.close();
-  });
+  afterAll(() => temporal.close());
 
   test('each chunk is lent, worked at and taken back; one whose worker failed, and one of a pause, are lent again', async () => {
-    const namespace = await testNamespace(connection);
-    const client = new Client({ connection, namespace });
+    const namespace = await testNamespace(temporal.connection);
+    const client = new Client({ connection: temporal.connection, namespace });
     const lent: number[] = [];
     const worked: string[] = [];
     const ends: unknown[] = [];
@@ -78,7 +71,7 @@ describe('batchJob through a handler in another language', () => {
       },
     };
     const workflowBundle = { codePath: join(__dirname, '../../dist/workflow-bundle.js') };
-    const common = { connection: native, namespace };
+    const common = { connection: temporal.native, namespace };
     const decisions = await Worker.create({
       ...common,
       taskQueue: 'control',

@@ -1,8 +1,5 @@
-/**
- * Gathers outcomes and writes them in sub-batches of bounded size, one write at a time. A sub-batch that the database refuses for its data
- * is halved until the bad row is found; that item fails as `output_not_storable`, all others are kept.
- */
-import { isAppError } from '../../domain/errors';
+/** Gathers outcomes and writes them in sub-batches of bounded size, one write at a time. */
+import { writeHalving } from '../../domain/batch/write-halving';
 import type { ItemOutcome } from '../../domain/handler/contract';
 
 export const SUB_BATCH_ITEMS = 2_000;
@@ -76,7 +73,7 @@ export class ResultWriter {
   async #writeNext(): Promise<void> {
     const batch = this.#next();
     try {
-      await this.#writeHalving(batch);
+      await writeHalving(batch, (some) => this.#write(some));
       this.#options.onWritten();
     } catch (error) {
       this.#failed = true;
@@ -97,26 +94,13 @@ export class ResultWriter {
     return this.#waiting.splice(0, count);
   }
 
-  async #writeHalving(batch: readonly ItemOutcome[]): Promise<void> {
+  async #write(some: readonly ItemOutcome[]): Promise<void> {
     const running = this.#options.running();
-    try {
-      await this.#options.write(batch, running);
-      this.#runningReported = running;
-    } catch (error) {
-      const [first] = batch;
-      if (!isAppError(error) || error.code !== 'output_not_storable' || first === undefined) throw error;
-      if (batch.length === 1) return this.#options.write([unstorable(first, error.detail)], running);
-      const middle = batch.length >> 1;
-      await this.#writeHalving(batch.slice(0, middle));
-      await this.#writeHalving(batch.slice(middle));
-    }
+    await this.#options.write(some, running);
+    this.#runningReported = running;
   }
 }
 
 function charsOf({ output }: ItemOutcome): number {
   return output?.length ?? 0;
-}
-
-function unstorable(outcome: ItemOutcome, message: string): ItemOutcome {
-  return { ...outcome, status: 'failed', output: null, error: { code: 'output_not_storable', message } };
 }

@@ -1,8 +1,8 @@
 /** Between a handler and the engine, which only ever sees the sealed form of secret params. */
 import type { Handler, HandlerItem, ItemStream, RunBatch } from '../../domain/handler/contract';
 import { type Cipher, openParams } from '../../domain/handler/secret-params';
+import { eachItem } from './each-item';
 import { failure } from './failure';
-import { itemFeed } from './item-feed';
 import { toFailed } from './run-groups';
 
 /** Decrypts a text that the API encrypted for this tenant. */
@@ -40,18 +40,8 @@ export function withOpenSecrets(handler: Handler, openFor: OpenFor): Handler {
 
 async function failAll(items: ItemStream | readonly HandlerItem[], batch: RunBatch): Promise<void> {
   const unreadable = failure('secret_unreadable', 'A secret param of the job cannot be decrypted any more.');
-  const feed = itemFeed(items, batch);
-  const size = batch.oneByOne ? 1 : GROUP;
-  try {
-    for (let group = await feed.take(() => size); group.length > 0; group = await feed.take(() => size)) {
-      for (const item of group) {
-        batch.onStart(item);
-        batch.onOutcome(toFailed(item.index, unreadable, { attempts: 1, startedAt: performance.now() }));
-      }
-    }
-  } finally {
-    await feed.close();
-  }
+  await eachItem(items, batch, (item) => {
+    batch.onStart(item);
+    batch.onOutcome(toFailed(item.index, unreadable, { attempts: 1, startedAt: performance.now() }));
+  });
 }
-
-const GROUP = 500;

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { loanStop, type LoanStop } from '../../domain/batch/loan';
 import { chunkRange, laneShare } from '../../domain/batch/partition';
 import type { Control, HeldChunk, RunJob } from '../../domain/batch/run';
+import { writeHalving } from '../../domain/batch/write-halving';
 import { AppError } from '../../domain/errors';
 import type { ItemOutcome } from '../../domain/handler/contract';
 import type { ChunkGrant, RemoteHandler } from '../../domain/handler/remote';
@@ -17,7 +18,6 @@ import { toOutcome } from './outcome';
 import type { ChunkRouteDeps } from './ports';
 import { parseResultLines, type ResultLine } from './result-lines';
 import { heldHeadersSpec, resultsAnswerSchema, TOKEN_ERRORS } from './schema';
-import { writeHalving } from './write-halving';
 
 /** Two outputs of the greatest size and what stands around them; so much of a request is held in memory. */
 const BODY_BYTES_MAX = 4 * 1_048_576;

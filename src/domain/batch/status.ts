@@ -22,7 +22,7 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** from -> what may follow. A status with no successor is final. */
 export const TRANSITIONS = {
-  created: ['queued', 'cancelled', 'expired'],
+  created: ['queued', 'cancelled'],
   queued: ['running', 'paused', 'cancelling', 'finalizing'],
   running: ['paused', 'cancelling', 'finalizing'],
   paused: ['queued', 'cancelling', 'finalizing'],

@@ -1,6 +1,6 @@
 /** Writes outcomes; those that the database refuses for their data are halved until the bad one is found, which then fails. */
-import { isAppError } from '../../domain/errors';
-import type { ItemOutcome } from '../../domain/handler/contract';
+import { isAppError } from '../errors';
+import type { ItemOutcome } from '../handler/contract';
 
 export async function writeHalving(
   outcomes: readonly ItemOutcome[],
