@@ -11,6 +11,7 @@ import { batchDeps, healthChecks, openRealtime } from './compose/api-routes';
 import { chunkDeps } from './compose/chunk-routes';
 import { openCommon, openDatabase, openHandlers, type Setting } from './compose/parts';
 import { AppError } from './domain/errors';
+import { FIRST_PLAN } from './domain/key/plans';
 import { newId, systemClock } from './platform/clock';
 import type { ApiConfig, Config, MigrateConfig } from './platform/config';
 import { createMetrics } from './platform/metrics';
@@ -83,7 +84,7 @@ export async function composeMigrate({ config, log }: Setting<MigrateConfig>): P
   log.info('migrations are up to date');
 }
 
-const FIRST_TENANT = { name: 'default', plan: 'unlimited' } as const;
+const FIRST_TENANT = { name: 'default', plan: FIRST_PLAN };
 
 export function composeAdmin(setting: Setting<Config>): AdminCommands {
   const transact = createTransact(openDatabase(setting, { name: 'main', max: 1 }));

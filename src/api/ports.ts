@@ -1,5 +1,5 @@
 /** What the API's cross-cutting parts need of the house below; `compose.ts` hands in what fulfils it. */
-import type { Principal, PlanName, Scope } from '../domain/key/scopes';
+import type { Principal, Scope } from '../domain/key/scopes';
 import type { InlineItemStore, JobStore } from './batch/ports';
 
 /** One request, as metrics count it. */
@@ -23,12 +23,12 @@ export interface Log {
 export interface Tenant {
   id: string;
   name: string;
-  plan: PlanName;
+  plan: string;
   created_at: Date;
 }
 
 export interface TenantStore {
-  insert(tenant: { id: string; name: string; plan: PlanName }): Promise<Tenant>;
+  insert(tenant: { id: string; name: string; plan: string }): Promise<Tenant>;
   /** undefined where there is none */
   find(tenantId: string): Promise<Tenant | undefined>;
 }
@@ -69,6 +69,10 @@ export interface KnownKey extends Principal {
   prefix: string;
   expiresAt: Date | null;
   revokedAt: Date | null;
+  /** Of the very secret, where it was rotated out. */
+  secretEndsAt: Date | null;
+  /** Where it may be used from; none: anywhere. */
+  allowedCidrs: readonly string[];
 }
 
 export interface KeyLookup {

@@ -95,10 +95,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-const TENANT_INSERT = statement(
-  'test.tenant_insert',
-  `insert into tenants (id, name, plan) values ($1, 't', 'unlimited')`,
-);
+const TENANT_INSERT = statement('test.tenant_insert', `insert into tenants (id, name) values ($1, 't')`);
 const JOB_SET_STATUS = statement('test.job_set_status', 'update jobs set status = $2 where id = $1');
 
 export async function insertTenant(db: PostgresDatabase): Promise<string> {

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { EventSource } from 'eventsource';
 import type { Redis } from 'ioredis';
-import type { KnownKey } from '../../src/api/ports';
 import { SCOPES, type Scope } from '../../src/domain/key/scopes';
 import { publicationOf } from '../../src/domain/realtime/publication';
 import { newId } from '../../src/platform/clock';
@@ -13,6 +12,7 @@ import type { PostgresDatabase } from '../../src/platform/postgres/pool';
 import { whenReady } from '../../src/platform/redis/client';
 import { createRealtimeLog, type RealtimeLog, realtimeKeys } from '../../src/platform/redis/realtime-log';
 import { createTestDatabase, type TestDatabase } from '../support/servers';
+import { knownKey } from '../support/principal';
 import { until } from '../support/wait';
 import {
   type ApiProcess,
@@ -88,17 +88,7 @@ async function publish(from: number, to: number): Promise<void> {
 async function api(
   options: { scopes?: readonly Scope[]; hub?: ApiProcessOptions['hub'] } = {},
 ): Promise<ApiProcess> {
-  const key: KnownKey = {
-    keyId: newId('key'),
-    keyName: 'test',
-    prefix: 'mrk_test',
-    tenantId,
-    tenantName: 't',
-    plan: 'unlimited',
-    scopes: options.scopes ?? SCOPES.filter((scope) => scope !== 'admin'),
-    expiresAt: null,
-    revokedAt: null,
-  };
+  const key = knownKey({ tenantId, scopes: options.scopes ?? SCOPES.filter((scope) => scope !== 'admin') });
   const started = await startApiProcess({ redisUrl: ownRedis.url, prefix, db, key, hub: options.hub ?? {} });
   cleanUps.push(() => started.stop());
   return started;

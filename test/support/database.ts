@@ -1,7 +1,6 @@
 import { createDatabase, type PostgresDatabase } from '../../src/platform/postgres/pool';
 import { newId } from '../../src/platform/clock';
 import { decodeId } from '../../src/domain/ids';
-import type { PlanName } from '../../src/domain/key/scopes';
 import { createTestDatabase } from './servers';
 
 /** A migrated database of one test file, with a pool on it. */
@@ -27,10 +26,14 @@ export async function openTestDatabase(): Promise<{
   };
 }
 
-export async function insertTenant(db: PostgresDatabase, plan: PlanName = 'unlimited'): Promise<string> {
+export async function insertTenant(db: PostgresDatabase, plan = 'unlimited'): Promise<string> {
   const id = newId('tenant');
   await db.run(
-    { name: 'test.tenant', text: `insert into tenants (id, name, plan) values ($1, 'test', $2)` },
+    {
+      name: 'test.tenant',
+      text: `with made as (insert into tenants (id, name) values ($1, 'test') returning id)
+        insert into subscriptions (tenant_id, plan, valid_from) select id, $2, now() from made`,
+    },
     [decodeId('tenant', id), plan],
   );
   return id;

@@ -36,7 +36,7 @@ function getMe(deps: KeyRouteDeps): Route {
       return ok({
         key: { id: key.id, name: key.name, prefix: key.prefix, expires_at: key.expires_at },
         tenant: { id: principal.tenantId, name: principal.tenantName },
-        plan: principal.plan,
+        plan: principal.plan.name,
         scopes: principal.scopes,
       });
     },

@@ -1,6 +1,6 @@
 /** API keys and the asker on the wire. */
 import { z } from 'zod';
-import { PLAN_NAMES, SCOPES } from '../../domain/key/scopes';
+import { SCOPES } from '../../domain/key/scopes';
 import { idText, named, timestampSchema } from '../schema';
 
 export const scopeSchema = named('Scope', z.enum(SCOPES));
@@ -55,7 +55,7 @@ export const meSchema = named(
       expires_at: timestampSchema.nullable(),
     }),
     tenant: z.object({ id: idText('tenant'), name: z.string() }),
-    plan: z.enum(PLAN_NAMES),
+    plan: z.string(),
     scopes: z.array(scopeSchema),
   }),
 );

@@ -64,5 +64,6 @@ function toPrincipal(key: KnownKey): Principal {
     tenantName: key.tenantName,
     plan: key.plan,
     scopes: key.scopes,
+    limits: key.limits,
   };
 }

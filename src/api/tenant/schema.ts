@@ -1,13 +1,13 @@
 /** Tenants on the wire. */
 import { z } from 'zod';
-import { PLAN_NAMES } from '../../domain/key/scopes';
+import { DEFAULT_PLAN, PLAN_NAME } from '../../domain/key/plans';
 import { idText, named, timestampSchema } from '../schema';
 
 export const tenantCreateSchema = named(
   'TenantCreate',
   z.strictObject({
     name: z.string().min(1).max(200),
-    plan: z.enum(PLAN_NAMES).default('free'),
+    plan: z.string().regex(PLAN_NAME).default(DEFAULT_PLAN),
   }),
 );
 
@@ -17,7 +17,7 @@ export const tenantSchema = named(
     id: idText('tenant'),
     object: z.literal('tenant'),
     name: z.string(),
-    plan: z.enum(PLAN_NAMES),
+    plan: z.string().describe('In force right now'),
     created_at: timestampSchema,
   }),
 );

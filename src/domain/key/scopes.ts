@@ -1,3 +1,5 @@
+import type { Plan } from './plans';
+
 /** Scopes are spelled out one by one; `admin` alone grants `admin` or names another tenant. */
 export const SCOPES = [
   'jobs:read',
@@ -17,16 +19,22 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-export const PLAN_NAMES = ['free', 'basic', 'premium', 'unlimited'] as const;
-export type PlanName = (typeof PLAN_NAMES)[number];
+/** Limits that an operator gave one key, tighter than those of its tenant's plan. */
+export interface KeyLimits {
+  requestsPerMinute: number | null;
+  requestsPerDay: number | null;
+}
 
 /** Who asks: the key behind a request. */
 export interface Principal {
   keyId: string;
   tenantId: string;
   tenantName: string;
-  plan: PlanName;
+  /** in force right now */
+  plan: Plan;
   scopes: readonly Scope[];
+  /** The key's own limits, beside its plan's; null: none. */
+  limits: KeyLimits;
 }
 
 /** The scopes of `wanted` that `holder` may not grant. Only `admin` grants `admin`; an admin may grant all. */

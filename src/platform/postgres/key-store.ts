@@ -1,6 +1,7 @@
 /** API keys: only their SHA-256 is kept. */
 import { decodeId, encodeId, tryDecodeId } from '../../domain/ids';
-import type { PlanName, Scope } from '../../domain/key/scopes';
+import type { Scope } from '../../domain/key/scopes';
+import { PLAN_COLUMNS, type PlanRow, toPlan } from './plan-row';
 import { type Queryable, statement } from './statement';
 
 interface KeyRow {
@@ -18,8 +19,11 @@ const KEY_COLUMNS = 'id, tenant_id, name, prefix, scopes, expires_at, revoked_at
 
 export const KEY_INSERT = statement<KeyRow>(
   'key.insert',
-  `insert into api_keys (id, tenant_id, name, prefix, hash, scopes, expires_at)
-   values ($1, $2, $3, $4, $5, $6, $7) returning ${KEY_COLUMNS}`,
+  `with made as (
+     insert into api_keys (id, tenant_id, name, prefix, scopes, expires_at) values ($1, $2, $3, $4, $6, $7)
+     returning ${KEY_COLUMNS}
+   ), secret as (insert into api_key_secrets (hash, key_id) select $5, id from made)
+   select ${KEY_COLUMNS} from made`,
 );
 
 export const KEY_FIND = statement<KeyRow>(
@@ -34,11 +38,22 @@ export const KEY_FIND_ANYWHERE = statement<KeyRow>(
 );
 
 /** Without a tenant: it is the key that says which tenant asks. */
-export const KEY_FIND_BY_HASH = statement<KeyRow & { tenant_name: string; plan: PlanName }>(
+export const KEY_FIND_BY_HASH = statement<
+  KeyRow &
+    PlanRow & {
+      tenant_name: string;
+      key_requests_per_minute: number | null;
+      key_requests_per_day: string | null;
+      ends_at: Date | null;
+      allowed_cidrs: string[];
+    }
+>(
   'key.find_by_hash',
   `select k.id, k.tenant_id, k.name, k.prefix, k.scopes, k.expires_at, k.revoked_at, k.created_at,
-          t.name as tenant_name, t.plan
-   from api_keys k join tenants t on t.id = k.tenant_id where k.hash = $1`,
+     k.requests_per_minute as key_requests_per_minute, k.requests_per_day as key_requests_per_day, k.allowed_cidrs, s.ends_at,
+     t.name as tenant_name, ${PLAN_COLUMNS}
+   from api_key_secrets s join api_keys k on k.id = s.key_id join tenants t on t.id = k.tenant_id
+   cross join lateral plan_of(k.tenant_id, now()) p where s.hash = $1`,
 );
 
 export interface KeyRecord extends Omit<KeyRow, 'id' | 'tenant_id'> {
@@ -88,10 +103,16 @@ export function createKeyStore(db: Queryable) {
           prefix: row.prefix,
           tenantId: encodeId('tenant', row.tenant_id),
           tenantName: row.tenant_name,
-          plan: row.plan,
+          plan: toPlan(row),
+          limits: {
+            requestsPerMinute: row.key_requests_per_minute,
+            requestsPerDay: row.key_requests_per_day === null ? null : Number(row.key_requests_per_day),
+          },
           scopes: row.scopes,
           expiresAt: row.expires_at,
           revokedAt: row.revoked_at,
+          secretEndsAt: row.ends_at,
+          allowedCidrs: row.allowed_cidrs,
         }
       );
     },

@@ -2,8 +2,7 @@
 import type { JobOptions, Json } from '../../domain/batch/job';
 import type { Reduce } from '../../domain/batch/reduce';
 import type { DesiredState, JobStatus, Outcome } from '../../domain/batch/status';
-import type { PlanName } from '../../domain/key/scopes';
-import type { JobRow } from './job-row';
+import { END_PAUSE, type JobRow } from './job-row';
 import { statement } from './statement';
 
 export interface RunRow {
@@ -19,22 +18,24 @@ export interface RunRow {
   chunk_items: number | null;
   parent_job_id: string | null;
   expires_at: Date | null;
-  plan: PlanName;
+  running_jobs: number | null;
+  concurrency_per_job: number | null;
 }
 
 const RUN_COLUMNS = `j.status, j.desired, j.outcome, j.handler, j.params, j.options, j.reduce, j.upload, j.total, j.chunk_items,
-  j.parent_job_id, j.expires_at, t.plan`;
+  j.parent_job_id, j.expires_at, p.running_jobs, p.concurrency_per_job`;
 
 export const RUN_FIND = statement<RunRow>(
   'run.find',
-  `select ${RUN_COLUMNS} from jobs j join tenants t on t.id = j.tenant_id where j.tenant_id = $1 and j.id = $2`,
+  `select ${RUN_COLUMNS} from jobs j cross join lateral plan_of(j.tenant_id, now()) p
+   where j.tenant_id = $1 and j.id = $2`,
 );
 
 /** As `run.find`; what the workflow acts upon now. */
 export const RUN_LOOK = statement<RunRow>(
   'run.look',
-  `update jobs j set seen_version = desired_version from tenants t
-   where j.tenant_id = $1 and j.id = $2 and t.id = j.tenant_id returning ${RUN_COLUMNS}`,
+  `update jobs j set seen_version = desired_version from plan_of($1, now()) p
+   where j.tenant_id = $1 and j.id = $2 returning ${RUN_COLUMNS}`,
 );
 
 /** Jobs of one tenant begin one after the other, so that none takes a seat that another is just taking. */
@@ -87,22 +88,25 @@ export const RUN_DONE_CHUNKS = statement<{
    from open left join chunks c on c.job_id = $1 and c.done and c.no <= open.no + $3::int group by open.no`,
 );
 
-export type WatchRow = Pick<RunRow, 'status' | 'desired' | 'outcome' | 'options' | 'total' | 'plan'> & {
+export type WatchRow = Pick<
+  RunRow,
+  'status' | 'desired' | 'outcome' | 'options' | 'total' | 'concurrency_per_job'
+> & {
   id: string;
 };
 
 /** One query for all the jobs that run in a process, once a second. */
 export const RUN_WATCH = statement<WatchRow>(
   'run.watch',
-  `select j.id, j.status, j.desired, j.outcome, j.options, j.total, t.plan
-   from jobs j join tenants t on t.id = j.tenant_id where j.id = any($1)`,
+  `select j.id, j.status, j.desired, j.outcome, j.options, j.total, p.concurrency_per_job
+   from jobs j cross join lateral plan_of(j.tenant_id, now()) p where j.id = any($1)`,
 );
 
 /** By the clock of the workflow whose timer has gone off. */
 export const RUN_EXPIRE = statement(
   'run.expire',
   `update jobs set status = 'cancelling', outcome = coalesce(outcome, 'expired'), desired_version = desired_version + 1,
-     paused_ms = paused_ms + coalesce(extract(epoch from now() - paused_at) * 1000, 0)::bigint, paused_at = null
+     ${END_PAUSE}
    where tenant_id = $1 and id = $2 and status in ('queued', 'running', 'paused')`,
 );
 
@@ -119,7 +123,7 @@ export const RUN_FINALIZE = statement(
   'run.finalize',
   `update jobs set status = 'finalizing', seen_version = desired_version,
      outcome = coalesce(outcome, case when status = 'cancelling' then 'cancelled' else $3 end),
-     paused_ms = paused_ms + coalesce(extract(epoch from now() - paused_at) * 1000, 0)::bigint, paused_at = null
+     ${END_PAUSE}
    where tenant_id = $1 and id = $2 and status = any($4)`,
 );
 

@@ -13,8 +13,6 @@ import {
 } from '../../domain/batch/status';
 import { failuresTolerated } from '../../domain/batch/tolerance';
 import { decodeId, encodeId } from '../../domain/ids';
-import { PLAN_LIMITS } from '../../domain/key/plans';
-import type { PlanName } from '../../domain/key/scopes';
 import type { JobEventType } from '../../domain/realtime/event';
 import { deriveItems } from './derive-items';
 import { type EventAppender, jobEvent } from './job-events';
@@ -111,7 +109,7 @@ async function begin(
   }
   if (job === undefined || job.status !== 'queued' || job.desired !== 'running') return toRunJob(job);
   return db.transaction(async (tx) => {
-    if (await hasSeat(tx, ref, job.plan)) {
+    if (await hasSeat(tx, ref, job.running_jobs)) {
       const [started] = await tx.run(RUN_BEGIN, keyOf(ref));
       // A job that begins again has chunks already: they hold the counts, not its row.
       const [row] = started === undefined ? [] : await tx.run(JOB_FIND, keyOf(ref));
@@ -129,8 +127,7 @@ function isUnderived({ parent_job_id, upload, status }: RunRow): boolean {
 }
 
 /** Whether the plan lets the job run, now that it is next. */
-async function hasSeat(tx: Queryable, ref: JobRef, plan: PlanName): Promise<boolean> {
-  const { runningJobs } = PLAN_LIMITS[plan];
+async function hasSeat(tx: Queryable, ref: JobRef, runningJobs: number | null): Promise<boolean> {
   if (runningJobs === null) return true;
   await tx.run(RUN_LOCK_TENANT, [decodeId('tenant', ref.tenantId)]);
   const [seats] = await tx.run(RUN_SEATS_TAKEN, [...keyOf(ref), runningJobs]);
@@ -157,7 +154,7 @@ function toControl(row: Omit<WatchRow, 'id'>): Control {
     status: row.status,
     desired: row.desired,
     outcome: row.outcome,
-    limits: limitsOf(row.options, PLAN_LIMITS[row.plan].concurrencyPerJob),
+    limits: limitsOf(row.options, row.concurrency_per_job),
     tolerated: failuresTolerated(row.options.tolerated_failure, row.total),
   };
 }

@@ -1,23 +1,24 @@
 /** Tenants. */
-import type { PlanName } from '../../domain/key/scopes';
 import { decodeId, encodeId, tryDecodeId } from '../../domain/ids';
 import { type Queryable, statement } from './statement';
 
 interface TenantRow {
   id: string;
   name: string;
-  plan: PlanName;
+  plan: string;
   created_at: Date;
 }
 
 export const TENANT_INSERT = statement<TenantRow>(
   'tenant.insert',
-  'insert into tenants (id, name, plan) values ($1, $2, $3) returning id, name, plan, created_at',
+  `with made as (insert into tenants (id, name) values ($1, $2) returning id, name, created_at),
+     subscribed as (insert into subscriptions (tenant_id, plan, valid_from) select id, $3, created_at from made)
+   select id, name, $3::text as plan, created_at from made`,
 );
 
 export const TENANT_FIND = statement<TenantRow>(
   'tenant.find',
-  'select id, name, plan, created_at from tenants where id = $1',
+  `select id, name, plan_name_of(id, now()) as plan, created_at from tenants where id = $1 and deleted_at is null`,
 );
 
 /** Held to the end of the transaction, so that of two first starts at once one makes the first tenant. */
@@ -31,13 +32,13 @@ export const TENANT_ANY = statement<{ id: string }>('tenant.any', 'select id fro
 export interface TenantRecord {
   id: string;
   name: string;
-  plan: PlanName;
+  plan: string;
   created_at: Date;
 }
 
 export function createTenantStore(db: Queryable) {
   return {
-    insert: async (tenant: { id: string; name: string; plan: PlanName }): Promise<TenantRecord> => {
+    insert: async (tenant: { id: string; name: string; plan: string }): Promise<TenantRecord> => {
       const values = [decodeId('tenant', tenant.id), tenant.name, tenant.plan];
       const [row] = await db.run(TENANT_INSERT, values);
       return toTenant(row as TenantRow);
