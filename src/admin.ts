@@ -8,7 +8,8 @@ export class UsageError extends Error {
 }
 
 export interface KeyWish {
-  tenantId: string;
+  /** left out: the tenant that was there first */
+  tenantId?: string | undefined;
   name: string;
   scopes: readonly Scope[];
   expiresAt: Date | null;
@@ -19,34 +20,57 @@ export interface AdminCommands {
   bootstrap(): Promise<{ tenant_id: string; admin_key: string } | Record<string, never>>;
   /** @throws AppError `not_found` where there is no such tenant */
   createKey(wish: KeyWish): Promise<{ key_id: string; key: string }>;
+  /** Newest first, as the API shows them. @throws AppError `not_found` where there is no such tenant */
+  listKeys(of: { tenantId?: string | undefined }): Promise<{ data: object[] }>;
+  /** @throws AppError `not_found`, `last_admin_key` */
+  revokeKey(keyId: string): Promise<object>;
 }
 
+type Command = (commands: AdminCommands) => Promise<object>;
+
 /** A command that is understood but has yet to run. @throws UsageError */
-export function parseAdmin(args: readonly string[]): (commands: AdminCommands) => Promise<object> {
+export function parseAdmin(args: readonly string[]): Command {
   const [command, ...rest] = args;
-  if (command === 'bootstrap' && rest.length === 0) return (commands) => commands.bootstrap();
-  if (command !== 'create-key') throw new UsageError(`unknown admin command: ${args.join(' ') || '(none)'}`);
-  const wish = parseWish(rest);
-  return (commands) => commands.createKey(wish);
+  switch (command) {
+    case 'bootstrap':
+      readOptions(rest, []);
+      return (commands) => commands.bootstrap();
+    case 'create-key': {
+      const wish = toWish(readOptions(rest, ['tenant', 'scopes', 'name', 'expires-at']));
+      return (commands) => commands.createKey(wish);
+    }
+    case 'list-keys': {
+      const { tenant } = readOptions(rest, ['tenant']);
+      return (commands) => commands.listKeys({ tenantId: tenant });
+    }
+    case 'revoke-key': {
+      const [keyId, ...more] = rest;
+      if (keyId === undefined || more.length > 0) throw new UsageError('revoke-key takes the id of one key');
+      return (commands) => commands.revokeKey(keyId);
+    }
+    default:
+      throw new UsageError(`unknown admin command: ${args.join(' ') || '(none)'}`);
+  }
 }
 
 const NAME_DEFAULT = 'made on the command line';
+const SCOPES_DEFAULT = 'admin';
 
-function parseWish(args: readonly string[]): KeyWish {
-  const options = readOptions(args);
-  if (!options.tenant || !options.scopes) throw new UsageError('--tenant and --scopes are needed');
+type Option = 'tenant' | 'scopes' | 'name' | 'expires-at';
+type Options = { [O in Option]?: string | undefined };
+
+function toWish(options: Options): KeyWish {
   return {
     tenantId: options.tenant,
     name: options.name || NAME_DEFAULT,
-    scopes: [...new Set(options.scopes.split(',').map(toScope))],
+    scopes: [...new Set((options.scopes ?? SCOPES_DEFAULT).split(',').map(toScope))],
     expiresAt: options['expires-at'] ? toTime(options['expires-at']) : null,
   };
 }
 
-function readOptions(args: readonly string[]) {
-  const text = { type: 'string' } as const;
+function readOptions(args: readonly string[], known: readonly Option[]): Options {
   try {
-    const options = { tenant: text, scopes: text, name: text, 'expires-at': text };
+    const options = Object.fromEntries(known.map((name) => [name, { type: 'string' } as const]));
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));

@@ -2,22 +2,30 @@
  * Composition root: configuration to adapters to layers, one function per role. With the files of `compose/` it is the only
  * place that knows both sides of every port; what is opened is closed by the lifecycle, in reverse order.
  */
-import type { AdminCommands } from './admin';
+import { createClientAddress } from './api/access/client-address';
 import { createApp } from './api/app';
-import { issueKey } from './api/key/issue-key';
 import { createRoutes } from './api/routes';
 import { createApiServer } from './api/server';
+import { openKeyCache } from './compose/access';
 import { batchDeps, healthChecks, openRealtime } from './compose/api-routes';
 import { chunkDeps } from './compose/chunk-routes';
-import { openCommon, openDatabase, openHandlers, type Setting } from './compose/parts';
-import { AppError } from './domain/errors';
-import { FIRST_PLAN } from './domain/key/plans';
+import { openLimits } from './compose/limits';
+import { openCommon, openHandlers, type Setting } from './compose/parts';
+import { openRequestMeter, openRequestQuota } from './compose/usage';
 import { newId, systemClock } from './platform/clock';
-import type { ApiConfig, Config, MigrateConfig } from './platform/config';
+import type { ApiConfig, MigrateConfig } from './platform/config';
 import { createMetrics } from './platform/metrics';
 import { migrate } from './platform/postgres/migrate';
 import { createOutboxWake } from './platform/postgres/outbox-store';
-import { createStores, createTransact, type TransactStores } from './platform/postgres/stores';
+import { createJobReader, type JobReader } from './platform/postgres/job-reader';
+import {
+  createStores,
+  createTransact,
+  type PostgresStores,
+  type TransactStores,
+} from './platform/postgres/stores';
+import { createUsageReads } from './platform/postgres/usage-store';
+import { createRequestIds } from './platform/request-ids';
 import { createKeyMint } from './platform/secrets/key-mint';
 import { prepareNamespace } from './platform/temporal/namespace';
 import { version } from '../package.json';
@@ -30,20 +38,29 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
   const { config, log, lifecycle } = setting;
   const common = openCommon(setting);
   const { database, secretBox } = common;
-  const stores = createStores(database);
+  const stores = readingTogether(createStores(database), createJobReader(database));
   const metrics = createMetrics(config.role);
   const mint = createKeyMint();
-  const newRequestId = (): string => newId('request');
+  const newRequestId = createRequestIds(Date.now);
   const handlers = await openHandlers(setting);
   const realtime = openRealtime(setting, common, stores);
+  const limits = await openLimits(setting, common);
+  const meter = openRequestMeter(setting, common, limits.instanceId);
   const routes = createRoutes({
     version,
     batch: batchDeps(setting, { ...common, stores, handlers }),
     chunks: chunkDeps(setting, { common, handlers }),
     events: realtime,
     handlers: { handlers },
-    keys: { keys: stores.keys, mint, newKeyId: () => newId('key'), now: systemClock.now },
-    tenants: { tenants: stores.tenants, newTenantId: () => newId('tenant') },
+    keys: { ...stores, mint, newKeyId: () => newId('key'), now: systemClock.now },
+    plans: { plans: stores.plans },
+    tenants: { tenants: stores.tenants, newTenantId: () => newId('tenant'), now: systemClock.now },
+    usage: {
+      usage: createUsageReads(database),
+      limiter: limits.limiter,
+      keys: stores.keys,
+      now: systemClock.now,
+    },
     health: { checks: healthChecks(common), isDraining: () => lifecycle.closing, metrics, log },
   });
   const app = createApp({
@@ -51,29 +68,54 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
     log,
     newRequestId,
     observeRequest: metrics.observeRequest,
-    keys: stores.keys,
-    hashKey: mint.hash,
+    countRequest: meter.count,
+    limiter: limits.limiter,
+    onRequestsUsed: openRequestQuota(setting, common, limits.limiter),
+    chance: Math.random,
+    failures: limits.failures,
+    clientAddress: createClientAddress(config.trustedProxies),
+    keys: openKeyCache(setting, common),
+    hashKey: mint.hashText,
     now: systemClock.now,
     idempotency: stores.idempotency,
     transact: waking(createTransact(database), createOutboxWake(database)),
     secretBox,
   });
+  return serve(setting, { app, newRequestId, endStreams: () => realtime.drain() });
+}
+
+interface Served {
+  app: ReturnType<typeof createApp>;
+  newRequestId(): string;
+  endStreams(): void;
+}
+
+async function serve(
+  { config, log, lifecycle }: Setting<ApiConfig>,
+  { app, newRequestId, endStreams }: Served,
+): Promise<{ port: number }> {
   const respond = app.callback();
   const server = createApiServer({ listener: (req, res) => void respond(req, res), newRequestId });
   const { shutdownGraceMs } = config;
   lifecycle.onClose('http server', () => server.drain(shutdownGraceMs), shutdownGraceMs + DRAIN_MARGIN_MS);
-  lifecycle.onClose('event streams', () => realtime.drain());
+  lifecycle.onClose('event streams', endStreams);
   const { port } = await server.listen({ host: config.host, port: config.port });
   log.info({ host: config.host, port }, 'listening');
   return { port };
 }
 
-/** Relays look at once, where a transaction may have written an event. */
+function readingTogether(stores: PostgresStores, { find }: JobReader): PostgresStores {
+  return { ...stores, jobs: { ...stores.jobs, find } };
+}
+
+/** Relays look at once, where a transaction may have written an event; also one that failed may have been worth one. */
 function waking(transact: TransactStores, wake: () => void): TransactStores {
   return async (work) => {
-    const result = await transact(work);
-    wake();
-    return result;
+    try {
+      return await transact(work);
+    } finally {
+      wake();
+    }
   };
 }
 
@@ -82,29 +124,4 @@ export async function composeMigrate({ config, log }: Setting<MigrateConfig>): P
   await migrate({ databaseUrl: config.databaseUrl, log });
   await prepareNamespace(config.temporal);
   log.info('migrations are up to date');
-}
-
-const FIRST_TENANT = { name: 'default', plan: FIRST_PLAN };
-
-export function composeAdmin(setting: Setting<Config>): AdminCommands {
-  const transact = createTransact(openDatabase(setting, { name: 'main', max: 1 }));
-  const mint = createKeyMint();
-  const newKeyId = (): string => newId('key');
-  return {
-    bootstrap: () =>
-      transact(async ({ tenants, keys }) => {
-        if (!(await tenants.lockWhileNone())) return {};
-        const tenant = await tenants.insert({ id: newId('tenant'), ...FIRST_TENANT });
-        const first = { name: 'first admin key', scopes: ['admin'], expiresAt: null } as const;
-        const { secret } = await issueKey({ keys, mint, newKeyId }, { tenantId: tenant.id, ...first });
-        return { tenant_id: tenant.id, admin_key: secret };
-      }),
-    createKey: (wish) =>
-      transact(async ({ tenants, keys }) => {
-        const tenant = await tenants.find(wish.tenantId);
-        if (tenant === undefined) throw new AppError('not_found', 'There is no tenant with this id.');
-        const { key, secret } = await issueKey({ keys, mint, newKeyId }, wish);
-        return { key_id: key.id, key: secret };
-      }),
-  };
 }

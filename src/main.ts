@@ -1,6 +1,7 @@
-/** Entry: `main api | worker | migrate | admin bootstrap | admin create-key`. Signals end here, and so does the process. */
+/** Entry: `main api | worker | migrate | admin …`. Signals end here, and so does the process. */
 import { parseAdmin, UsageError } from './admin';
 import type { Setting } from './compose/parts';
+import { isAppError } from './domain/errors';
 import { ConfigError, type ConfigOf, loadConfig, ROLES, type Role } from './platform/config';
 import { createLifecycle, type Lifecycle } from './platform/lifecycle';
 import { createLogger, type Logger } from './platform/logger';
@@ -10,7 +11,10 @@ const USAGE = `usage: main <command>
   worker              run jobs
   migrate             bring database and Temporal up to date
   admin bootstrap     make the first tenant and its admin key; prints {"tenant_id","admin_key"}, or {} where a tenant exists
-  admin create-key    --tenant tnt_… --scopes jobs:read,jobs:write [--name …] [--expires-at 2027-01-01T00:00:00Z]
+  admin create-key    [--tenant tnt_…] [--scopes jobs:read,jobs:write] [--name …] [--expires-at 2027-01-01T00:00:00Z]
+                      makes a key, with \`admin\` and of the oldest tenant where nothing else is said; prints {"key_id","key"}
+  admin list-keys     [--tenant tnt_…]
+  admin revoke-key    key_…
 `;
 
 /** sysexits.h */
@@ -45,8 +49,15 @@ async function run(role: Role, args: readonly string[], exits: Exits): Promise<v
     case 'admin': {
       const command = parseAdmin(args);
       const setting = prepare(role, exits);
-      const { composeAdmin } = await import('./compose.js');
-      process.stdout.write(`${JSON.stringify(await command(composeAdmin(setting)))}\n`);
+      const { composeAdmin } = await import('./compose/admin.js');
+      try {
+        process.stdout.write(`${JSON.stringify(await command(composeAdmin(setting)))}\n`);
+      } catch (error) {
+        if (!isAppError(error)) throw error;
+        // Someone reads it, and it is all there is to know.
+        process.stderr.write(`${error.detail}\n`);
+        return exits.end(1);
+      }
       return exits.end(0);
     }
   }

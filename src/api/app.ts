@@ -1,6 +1,6 @@
 /** The API as a Koa application: what happens to a request, in one visible list. It never listens. */
 import Koa from 'koa';
-import { accessLog } from './middleware/access-log';
+import { type AccessLogDeps, accessLog } from './middleware/access-log';
 import { type AuthenticateDeps, authenticate } from './middleware/authenticate';
 import { handle } from './middleware/handle';
 import { type IdempotencyDeps, idempotency } from './middleware/idempotency';
@@ -9,18 +9,25 @@ import { originForm } from './middleware/origin-form';
 import { problemDetails } from './middleware/problem-details';
 import { readableUrl } from './middleware/readable-url';
 import { readBody } from './middleware/read-body';
-import { requestId } from './middleware/request-id';
+import { type MeterDeps, meter } from './middleware/meter';
+import { type RateLimitDeps, rateLimit } from './middleware/rate-limit';
+import { type RequestIdDeps, requestId } from './middleware/request-id';
+import { requireScopes } from './middleware/require-scopes';
 import { validate } from './middleware/validate';
 import { writeAnswer } from './middleware/write-answer';
-import type { Log, RequestSample } from './ports';
+import type { Log, RequestLog } from './ports';
 import type { Route } from './route';
 import type { ApiState } from './state';
 
-export interface AppDeps extends AuthenticateDeps, IdempotencyDeps {
+export interface AppDeps
+  extends AccessLogDeps,
+    AuthenticateDeps,
+    IdempotencyDeps,
+    MeterDeps,
+    RateLimitDeps,
+    RequestIdDeps {
   routes: readonly Route[];
-  log: Log;
-  newRequestId(): string;
-  observeRequest(sample: RequestSample): void;
+  log: Log & RequestLog;
 }
 
 export function createApp(deps: AppDeps): Koa<ApiState> {
@@ -35,7 +42,9 @@ export function createApp(deps: AppDeps): Koa<ApiState> {
   app.use(match);
   app.use(refuseUnmatched);
   app.use(authenticate(deps));
-  // Rate limits by plan stand here: after it is known who asks, before anything is read or done.
+  app.use(meter(deps));
+  app.use(rateLimit(deps));
+  app.use(requireScopes());
   app.use(readBody());
   app.use(validate());
   app.use(idempotency(deps));

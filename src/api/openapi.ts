@@ -8,6 +8,7 @@ import {
 } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import { ERROR_CATALOG, type ErrorCode } from '../domain/errors';
+import { RATE_LIMIT, RATE_LIMIT_POLICY, RATE_LIMIT_REVISION } from '../domain/limit/rate-limit-fields';
 import { PROBLEM_MEDIA_TYPE } from './problem';
 import { type ResponseSpec, type Route, takesJson } from './route';
 import { problemSchema } from './schema';
@@ -15,6 +16,12 @@ import { problemSchema } from './schema';
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
 
 const SECURITY_SCHEME = 'apiKey';
+/** On every answer to a key whose plan has limits. */
+const LIMIT_HEADERS = {
+  [RATE_LIMIT_POLICY]: `The limits that hold: \`"minute";q=60;w=60,"day";q=5000;w=86400\` (${RATE_LIMIT_REVISION})`,
+  [RATE_LIMIT]: 'What is left of each: at most `r` more within the next `t` seconds: `"minute";r=59;t=60`',
+};
+const RETRY_HEADER = { 'Retry-After': 'Seconds to wait before the next try' };
 const ABOUT =
   'Batches of a thousand or a million items: upload them, name a handler, and follow live progress, per-item results and a ' +
   'summary.\n\nErrors are problem details (RFC 9457); `code` is one of the catalogue in `/problems`. Every POST that creates ' +
@@ -53,7 +60,11 @@ function toOperation(route: Route): RouteConfig {
     tags: [...route.tags],
     ...(scopes === 'public'
       ? { security: route.bearer === undefined ? [] : [{ [route.bearer]: [] }] }
-      : { security: [{ [SECURITY_SCHEME]: [] }], 'x-required-scopes': [...scopes] }),
+      : {
+          security: [{ [SECURITY_SCHEME]: [] }],
+          'x-required-scopes': [...scopes],
+          'x-cost': route.cost ?? 1,
+        }),
     request: toRequest(route),
     responses: { ...problemResponses(route), ...successResponses(route) },
   };
@@ -67,7 +78,9 @@ function describe(route: Route): string {
     scopes === 'public'
       ? `Needs ${bearer === undefined ? 'no API key' : 'the token of the chunk'}.`
       : `Needs ${named === undefined ? 'an API key' : `the scope ${named}`}.`;
-  return description === undefined ? need : `${description}\n\n${need}`;
+  const cost =
+    route.cost === undefined || route.cost === 1 ? '' : ` Costs as much as ${route.cost} requests.`;
+  return description === undefined ? `${need}${cost}` : `${description}\n\n${need}${cost}`;
 }
 
 function toRequest(route: Route): NonNullable<RouteConfig['request']> {
@@ -133,9 +146,14 @@ function headersOf(route: Route, status: string, spec: ResponseSpec) {
     ...(status === '201' ? location : {}),
     ...spec.headers,
     ...(route.idempotent === true ? replayed : {}),
+    ...(route.scopes === 'public' || status.startsWith('3') ? {} : LIMIT_HEADERS),
   };
+  return toHeaders(all);
+}
+
+function toHeaders(described: Readonly<Record<string, string>>) {
   return Object.fromEntries(
-    Object.entries(all).map(([name, description]) => [
+    Object.entries(described).map(([name, description]) => [
       name,
       { description, schema: { type: 'string' as const } },
     ]),
@@ -164,6 +182,9 @@ function problemResponses(route: Route): Record<string, ResponseConfig> {
       String(status),
       {
         description: codes.map((code) => `\`${code}\`: ${ERROR_CATALOG[code].title}`).join('. \n'),
+        ...(codes.includes('rate_limited')
+          ? { headers: toHeaders({ ...RETRY_HEADER, ...LIMIT_HEADERS }) }
+          : {}),
         content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } },
       },
     ]),
@@ -175,7 +196,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   const codes: ErrorCode[] = ['malformed_request', 'not_storable', 'validation_failed', 'internal'];
   const { scopes } = route;
   if (scopes !== 'public') {
-    codes.push('unauthenticated', 'key_expired', 'key_revoked', 'dependency_unavailable');
+    codes.push('rate_limited', 'unauthenticated', 'key_expired', 'key_revoked', 'dependency_unavailable');
     if (scopes.length > 0) codes.push('missing_scope');
   }
   if (route.params !== undefined) codes.push('not_found');

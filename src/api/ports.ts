@@ -1,6 +1,8 @@
 /** What the API's cross-cutting parts need of the house below; `compose.ts` hands in what fulfils it. */
-import type { Principal, Scope } from '../domain/key/scopes';
 import type { InlineItemStore, JobStore } from './batch/ports';
+import type { KeyStore } from './key/ports';
+import type { PlanStore } from './plan/ports';
+import type { SubscriptionStore, TenantStore } from './tenant/ports';
 
 /** One request, as metrics count it. */
 export interface RequestSample {
@@ -9,6 +11,22 @@ export interface RequestSample {
   route: string;
   status: number;
   seconds: number;
+}
+
+/** What the access log says of one request; what is undefined is left out. */
+export interface RequestLine {
+  request_id: string;
+  tenant_id: string | undefined;
+  key_id: string | undefined;
+  method: string;
+  path: string;
+  route: string;
+  status: number;
+  ms: number;
+  bytes: number;
+  job_id: string | undefined;
+  aborted: true | undefined;
+  ip: string;
 }
 
 /** The part of pino that the API uses. */
@@ -20,64 +38,9 @@ export interface Log {
   child(fields: object): Log;
 }
 
-export interface Tenant {
-  id: string;
-  name: string;
-  plan: string;
-  created_at: Date;
-}
-
-export interface TenantStore {
-  insert(tenant: { id: string; name: string; plan: string }): Promise<Tenant>;
-  /** undefined where there is none */
-  find(tenantId: string): Promise<Tenant | undefined>;
-}
-
-export interface NewApiKey {
-  id: string;
-  tenantId: string;
-  name: string;
-  /** shown to recognise the key by */
-  prefix: string;
-  /** SHA-256 of the whole key */
-  hash: Uint8Array;
-  scopes: readonly Scope[];
-  expiresAt: Date | null;
-}
-
-export interface ApiKey {
-  id: string;
-  tenant_id: string;
-  name: string;
-  prefix: string;
-  scopes: Scope[];
-  expires_at: Date | null;
-  revoked_at: Date | null;
-  created_at: Date;
-}
-
-export interface KeyStore {
-  insert(key: NewApiKey): Promise<ApiKey>;
-  find(ref: { tenantId: string; keyId: string }): Promise<ApiKey | undefined>;
-  /** Over all tenants: only for a principal with `admin`. */
-  findAnywhere(keyId: string): Promise<ApiKey | undefined>;
-}
-
-/** A key as authentication sees it. */
-export interface KnownKey extends Principal {
-  keyName: string;
-  prefix: string;
-  expiresAt: Date | null;
-  revokedAt: Date | null;
-  /** Of the very secret, where it was rotated out. */
-  secretEndsAt: Date | null;
-  /** Where it may be used from; none: anywhere. */
-  allowedCidrs: readonly string[];
-}
-
-export interface KeyLookup {
-  /** By SHA-256 of the whole key, over all tenants: it is the key that says which tenant asks. */
-  findByHash(hash: Uint8Array): Promise<KnownKey | undefined>;
+export interface RequestLog {
+  /** The line of one request; but for an error it may come 100 ms later. */
+  request(level: 'debug' | 'info' | 'error', line: RequestLine): void;
 }
 
 /** A claimed Idempotency-Key; `token` fences it: a claim that was taken over can store nothing. */
@@ -111,13 +74,25 @@ export interface IdempotencyStore {
   release(claim: IdempotencyClaim): Promise<void>;
 }
 
+/** Changes to what keys may do; every process follows them and drops what it remembers of the subject. */
+export interface AccessChanges {
+  /**
+   * In the transaction of the change, before what it depends on is read: such transactions run one after the other.
+   * @param subject `key_…`, `tnt_…` or `plan/…`
+   */
+  changed(subject: string): Promise<void>;
+}
+
 /** Stores bound to one transaction. */
 export interface Stores {
   jobs: JobStore;
   items: InlineItemStore;
   keys: KeyStore;
   tenants: TenantStore;
+  subscriptions: SubscriptionStore;
+  plans: PlanStore;
   idempotency: IdempotencyStore;
+  access: AccessChanges;
 }
 
 /** Commits when `work` resolves, rolls back when it rejects. */

@@ -1,5 +1,11 @@
-/** Problem details (RFC 9457): the one writer of error bodies. `type` is a page that this API serves. */
-import { type AppError, ERROR_CATALOG, type ErrorDetail, isAppError } from '../domain/errors';
+/** Problem details (RFC 9457): the one writer of error bodies. `type` is a page that this API serves, or a name others know. */
+import {
+  type AppError,
+  type CatalogEntry,
+  ERROR_CATALOG,
+  type ErrorDetail,
+  isAppError,
+} from '../domain/errors';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -12,6 +18,8 @@ export interface ProblemBody {
   code: string;
   request_id: string;
   errors?: readonly ErrorDetail[];
+  /** spelled as the draft on RateLimit fields has it */
+  'violated-policies'?: readonly string[];
 }
 
 export interface Problem {
@@ -34,12 +42,12 @@ const UNKNOWN = {
 /** Whatever was thrown as a problem; what is no AppError shows nothing of itself. */
 export function toProblem(error: unknown, occurrence: Occurrence): Problem {
   const known: Pick<AppError, 'code' | 'detail'> & Partial<AppError> = isAppError(error) ? error : UNKNOWN;
-  const { status, title } = ERROR_CATALOG[known.code];
+  const { status, title, type }: CatalogEntry = ERROR_CATALOG[known.code];
   return {
     status,
     headers: headersFor(status, known),
     body: {
-      type: `/problems/${known.code}`,
+      type: type ?? `/problems/${known.code}`,
       title,
       status,
       detail: known.detail,
@@ -47,6 +55,7 @@ export function toProblem(error: unknown, occurrence: Occurrence): Problem {
       code: known.code,
       request_id: occurrence.requestId,
       ...(known.errors === undefined ? {} : { errors: known.errors }),
+      ...(known.violatedPolicies === undefined ? {} : { 'violated-policies': known.violatedPolicies }),
     },
   };
 }

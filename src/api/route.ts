@@ -11,7 +11,7 @@
 import type { Context } from 'koa';
 import type { ZodObject, ZodType, z } from 'zod';
 import type { ErrorCode } from '../domain/errors';
-import type { Principal, Scope } from '../domain/key/scopes';
+import { type Principal, type Scope, SCOPES } from '../domain/key/scopes';
 import type { Log, Stores } from './ports';
 import type { Answer } from './respond';
 
@@ -69,6 +69,8 @@ interface Documented {
   secretAnswer?: boolean | undefined;
   /** GET only: false refuses HEAD (405), for streams that never end. Default true. */
   head?: boolean | undefined;
+  /** What a request costs of the limits on requests; default 1. */
+  cost?: number | undefined;
   /** Bytes a JSON body may have; default 1 MiB. */
   bodyBytesMax?: number | undefined;
   /** An example of the JSON body, for the documentation. */
@@ -116,6 +118,9 @@ export function defineRoute<
   Q extends ZodObject | undefined = undefined,
   B extends ZodType | undefined = undefined,
 >(spec: RouteSpec<P, Q, B, S>): Route {
+  if (!saysWhoMayAsk(spec.scopes)) {
+    throw new TypeError(`${spec.operationId}: scopes must say who may ask`);
+  }
   if (spec.idempotent === true && spec.method !== 'post') {
     throw new TypeError(`${spec.operationId}: only a POST takes an Idempotency-Key`);
   }
@@ -124,6 +129,12 @@ export function defineRoute<
   }
   // The request is validated by the very schemas that typed the handler, so forgetting the types here is sound.
   return spec;
+}
+
+/** Also where no compiler has looked: what is open to everybody says so. */
+function saysWhoMayAsk(scopes: unknown): boolean {
+  const known: readonly unknown[] = SCOPES;
+  return scopes === 'public' || (Array.isArray(scopes) && scopes.every((scope) => known.includes(scope)));
 }
 
 const METHODS_WITH_BODY: readonly Method[] = ['post', 'put', 'patch'];

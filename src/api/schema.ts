@@ -1,7 +1,7 @@
 /** Schemas that many routes share. */
 import { zodToOpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
-import { ID_PREFIXES, type IdKind, tryDecodeId } from '../domain/ids';
+import { ID_PREFIXES, type IdKind, isId } from '../domain/ids';
 
 /** The schema under a name of its own in the OpenAPI document; elsewhere it is referred to. */
 export function named<T extends z.ZodType>(name: string, schema: T): T {
@@ -19,7 +19,7 @@ export function idText(kind: IdKind) {
 export function idParam(kind: IdKind) {
   return z
     .string()
-    .refine((id) => tryDecodeId(kind, id) !== undefined, { error: `no id of a ${kind}` })
+    .refine((id) => isId(kind, id), { error: `no id of a ${kind}` })
     .meta({ description: `Id of the ${kind}`, example: `${ID_PREFIXES[kind]}_01k6z7q0v8e2m9x4t5c3b1a0n7` });
 }
 
@@ -56,7 +56,7 @@ export const problemSchema = named(
   z.object({
     type: z
       .string()
-      .describe('Address of a page about this code')
+      .describe('Address of a page about this code, or a name that others have given to it')
       .meta({ example: '/problems/validation_failed' }),
     title: z.string(),
     status: z.int(),
@@ -74,5 +74,9 @@ export const problemSchema = named(
         }),
       )
       .optional(),
+    'violated-policies': z
+      .array(z.string())
+      .optional()
+      .describe('Names of the limits or quotas that refused the request'),
   }),
 );

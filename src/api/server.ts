@@ -31,7 +31,7 @@ export function createApiServer(deps: { listener: RequestListener; newRequestId(
     },
     (req, res) => {
       if (draining) res.setHeader('Connection', 'close');
-      res.once('finish', () => cutLeftover(req));
+      if (hasBody(req)) res.once('finish', () => cutLeftover(req));
       deps.listener(req, res);
     },
   );
@@ -57,6 +57,11 @@ export function createApiServer(deps: { listener: RequestListener; newRequestId(
       clearTimeout(cut);
     },
   };
+}
+
+/** RFC 9112 §6: a request without these has none. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 function cutLeftover(req: IncomingMessage): void {

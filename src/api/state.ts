@@ -9,26 +9,28 @@ export interface ApiState {
   /** by request-id */
   requestId: string;
   log: Log;
+  /** Of the client, behind the proxies that are trusted: IPv4 or IPv6, without port or zone; empty where it is gone already. */
+  clientAddress: string;
   /** Aborts when the client leaves before the answer is done. */
   signal: AbortSignal;
   /** by the URL check: parameters of the query, decoded, each once */
-  rawQuery: Record<string, string>;
+  rawQuery: Readonly<Record<string, string>>;
   /** by the router; both stay undefined where nothing matches */
-  route?: Route;
-  rawParams?: Record<string, string>;
+  route?: Route | undefined;
+  rawParams?: Record<string, string> | undefined;
   /** by authenticate; undefined on public routes */
-  principal?: Principal;
+  principal?: Principal | undefined;
   /** by read-body */
-  bodyBytes?: Uint8Array;
+  bodyBytes?: Uint8Array | undefined;
   rawBody?: unknown;
   /** by validate */
   params?: unknown;
   query?: unknown;
   body?: unknown;
   /** by idempotency: the unit of work that stores the answer with the effect */
-  transact?: (work: (stores: Stores) => Promise<Answer>) => Promise<Answer>;
+  transact?: ((work: (stores: Stores) => Promise<Answer>) => Promise<Answer>) | undefined;
   /** by the handler */
-  answer?: Answer;
+  answer?: Answer | undefined;
 }
 
 export type ApiContext = ParameterizedContext<ApiState>;

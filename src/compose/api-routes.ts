@@ -38,9 +38,7 @@ export function healthChecks({ database, redis, temporal }: Common) {
     database: () => database.run(PING),
     redis: () => redis.ping(),
     temporal: () =>
-      temporal.connection.withDeadline(Date.now() + TEMPORAL_CHECK_TIMEOUT_MS, () =>
-        temporal.connection.workflowService.getSystemInfo({}),
-      ),
+      temporal.within(TEMPORAL_CHECK_TIMEOUT_MS, () => temporal.connection.workflowService.getSystemInfo({})),
   };
 }
 

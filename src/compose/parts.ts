@@ -8,7 +8,7 @@ import type { Handler, HandlerRegistry } from '../domain/handler/contract';
 import { type Config, ConfigError, type ServerConfig } from '../platform/config';
 import { createOutboundClient, type OutboundClient } from '../platform/http/outbound';
 import type { Lifecycle } from '../platform/lifecycle';
-import type { Logger } from '../platform/logger';
+import type { RootLogger } from '../platform/logger';
 import { createEventStore } from '../platform/postgres/event-store';
 import type { EventAppender } from '../platform/postgres/job-events';
 import { createDatabase, type PostgresDatabase } from '../platform/postgres/pool';
@@ -25,7 +25,7 @@ import { version } from '../../package.json';
 /** What a role is given by `main`. */
 export interface Setting<C extends Config> {
   config: C;
-  log: Logger;
+  log: RootLogger;
   lifecycle: Lifecycle;
 }
 
@@ -81,6 +81,7 @@ export function openCommon(setting: Setting<ServerConfig>) {
   const engine = createJobEngine({
     client: temporal.client,
     connection: temporal.connection,
+    within: temporal.within,
     namespace: config.temporal.namespace,
     callTimeoutMs: ENGINE_CALL_TIMEOUT_MS,
     queryTimeoutMs: ENGINE_QUERY_TIMEOUT_MS,

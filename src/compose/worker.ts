@@ -8,16 +8,20 @@ import { createProcessChunk } from '../activities/batch/process-chunk';
 import { systemClock } from '../platform/clock';
 import type { ServerConfig, WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
+import { createAccessLog } from '../platform/postgres/access-log';
 import { createChunkStore } from '../platform/postgres/chunk-store';
 import { createIdempotencyStore } from '../platform/postgres/idempotency-store';
+import { createKeyStore } from '../platform/postgres/key-store';
 import { createListener } from '../platform/postgres/listener';
 import { createOutboxStore, createOutboxWake, OUTBOX_CHANNEL } from '../platform/postgres/outbox-store';
 import { createRateStore } from '../platform/postgres/rate-store';
 import { createRemainsStore } from '../platform/postgres/remains-store';
 import { createRunStore } from '../platform/postgres/run-store';
 import { createSweepStore } from '../platform/postgres/sweep-store';
+import { createUsageFold } from '../platform/postgres/usage-store';
 import type { ProgressPublisher } from '../platform/redis/progress-publisher';
 import { compiledScript } from '../platform/sandbox/script';
+import { startFoldUsage } from '../workers/fold-usage';
 import { startLoop } from '../workers/loop';
 import { maintain } from '../workers/maintenance';
 import { startPurge } from '../workers/purge';
@@ -28,6 +32,7 @@ import { createWorkers, type Workers } from '../workers/worker';
 import { loanActivities } from './loans';
 import { type Common, eventsOf, openCommon, openHandlers, type Setting } from './parts';
 import { openProgress } from './progress';
+import { openRetention } from './retention';
 
 const TIME_BOX_MS = 20_000;
 const HEARTBEAT_MS = 1_000;
@@ -47,6 +52,7 @@ export async function composeWorker(setting: Setting<WorkerConfig>): Promise<{ e
   const common = openCommon(setting);
   const progress = openRealtime(setting, common);
   openHousekeeping(setting, common);
+  openRetention(setting, common);
 
   const connection = await connectWorker(setting);
   lifecycle.onClose('temporal worker connection', () => connection.close());
@@ -175,12 +181,16 @@ function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database,
   lifecycle.onClose('sweep', () => sweeping.stop());
   const purging = startPurge({ remains: createRemainsStore(database), log, onError });
   lifecycle.onClose('purge', () => purging.stop());
+  const folding = startFoldUsage({ usage: createUsageFold(database), onError });
+  lifecycle.onClose('usage fold', () => folding.stop());
   const maintenance = startLoop({
     intervalMs: MAINTENANCE_MS,
     step: () =>
       maintain({
         partitions: store,
         idempotency: createIdempotencyStore(database),
+        access: createAccessLog(database),
+        keys: createKeyStore(database),
         clock: systemClock,
         log,
       }),

@@ -1,3 +1,14 @@
+/** The name that a problem has outside of this house (draft-ietf-httpapi-ratelimit-headers-11, section 6). */
+const QUOTA_EXCEEDED_TYPE = 'https://iana.org/assignments/http-problem-types#quota-exceeded';
+
+export interface CatalogEntry {
+  status: number;
+  title: string;
+  retryable: boolean;
+  /** where others have named the problem; else it is a page of ours */
+  type?: string;
+}
+
 /**
  * The error catalogue: the one table behind thrown errors, Temporal failure types and problem details.
  * `status` is the HTTP status, `retryable` says whether Temporal may try the same call again.
@@ -18,6 +29,7 @@ export const ERROR_CATALOG = {
   chunk_token_expired: { status: 401, title: 'The token of the chunk has expired', retryable: false },
   missing_scope: { status: 403, title: 'The API key lacks the scope for this', retryable: false },
   scope_escalation: { status: 403, title: 'A key grants only what it has', retryable: false },
+  address_not_allowed: { status: 403, title: 'The API key may not be used from here', retryable: false },
   not_found: { status: 404, title: 'Not found', retryable: false },
   method_not_allowed: { status: 405, title: 'The resource has no such method', retryable: false },
   // 408, 409, 413, 415
@@ -30,11 +42,15 @@ export const ERROR_CATALOG = {
   job_not_ended: { status: 409, title: 'The job has not ended', retryable: false },
   nothing_to_retry: { status: 409, title: 'No item failed or was left out', retryable: false },
   job_in_use: { status: 409, title: 'Another job still takes its items from this one', retryable: false },
+  plan_exists: { status: 409, title: 'There is a plan of this name', retryable: false },
+  own_tenant: { status: 409, title: 'A key cannot delete the tenant it belongs to', retryable: false },
   invalid_transition: {
     status: 409,
     title: 'The job cannot do this in its present status',
     retryable: false,
   },
+  key_not_active: { status: 409, title: 'The API key has expired or was revoked', retryable: false },
+  last_admin_key: { status: 409, title: 'It is the last key that can let others in', retryable: false },
   idempotency_in_progress: {
     status: 409,
     title: 'A request with this Idempotency-Key is running',
@@ -47,6 +63,7 @@ export const ERROR_CATALOG = {
   // 422: understood, but invalid
   validation_failed: { status: 422, title: 'The request is invalid', retryable: false },
   unknown_handler: { status: 422, title: 'There is no handler of this name', retryable: false },
+  unknown_plan: { status: 422, title: 'There is no plan of this name', retryable: false },
   invalid_params: { status: 422, title: 'The handler refuses these params', retryable: false },
   invalid_expression: { status: 422, title: 'The expression is not valid JSONata', retryable: false },
   invalid_item: { status: 422, title: 'An item is invalid', retryable: false },
@@ -59,6 +76,23 @@ export const ERROR_CATALOG = {
   },
   too_many_items: { status: 422, title: 'The job has more items than allowed', retryable: false },
   // 429, 5xx
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests in this window of time',
+    retryable: true,
+    type: QUOTA_EXCEEDED_TYPE,
+  },
+  quota_exceeded: {
+    status: 429,
+    title: 'The quota of the plan is used up',
+    retryable: true,
+    type: QUOTA_EXCEEDED_TYPE,
+  },
+  too_many_failures: {
+    status: 429,
+    title: 'Too many attempts with keys that are not accepted',
+    retryable: true,
+  },
   too_many_uploads: { status: 429, title: 'Too many uploads run at once', retryable: true },
   too_many_downloads: { status: 429, title: 'Too many downloads of this kind run at once', retryable: true },
   internal: { status: 500, title: 'Something went wrong on our side', retryable: true },
@@ -101,7 +135,7 @@ export const ERROR_CATALOG = {
     title: 'A suspect needs this worker, or has it, to itself',
     retryable: true,
   },
-} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
+} as const satisfies Record<string, CatalogEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOG;
 
@@ -120,6 +154,8 @@ export interface AppErrorOptions {
   errors?: readonly ErrorDetail[];
   /** Seconds for a Retry-After header. */
   retryAfterSeconds?: number;
+  /** Names of the limits that refused it, for the problem's `violated-policies`. */
+  violatedPolicies?: readonly string[];
 }
 
 /** Every error that this project throws on purpose. `detail` may be read by the client. */
@@ -128,6 +164,7 @@ export class AppError extends Error {
   readonly internal: string | undefined;
   readonly errors: readonly ErrorDetail[] | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly violatedPolicies: readonly string[] | undefined;
 
   constructor(
     readonly code: ErrorCode,
@@ -138,6 +175,7 @@ export class AppError extends Error {
     this.internal = options.internal;
     this.errors = options.errors;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.violatedPolicies = options.violatedPolicies;
   }
 
   get status(): number {

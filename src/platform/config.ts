@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { z } from 'zod';
-import { parseCidr } from './http/cidr';
+import { parseCidr } from '../domain/net/cidr';
 
 export const ROLES = ['api', 'worker', 'migrate', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -134,6 +134,17 @@ export const VARIABLES = {
     example: '127.0.0.0/8',
     roles: SERVERS,
   }),
+  MILLRACE_TRUSTED_PROXIES: variable(ranges.optional(), {
+    about:
+      'Proxies in front of the API (CIDRs, comma-separated) whose X-Forwarded-For tells where a client is. Not set: none.',
+    example: '10.0.0.0/8',
+    roles: ['api'],
+  }),
+  MILLRACE_AUTH_FAILURES_PER_MINUTE: variable(wholeNumber(0, 1_000_000_000).default(60), {
+    about: 'Requests a minute from one address (IPv6: one /64) whose key may be not accepted; 0: no limit.',
+    example: '60',
+    roles: ['api'],
+  }),
   MILLRACE_UPLOAD_BYTES_MAX: variable(wholeNumber(1_000, Number.MAX_SAFE_INTEGER).default(TEN_GB), {
     about: 'Bytes one upload of items may have.',
     example: String(TEN_GB),
@@ -222,6 +233,10 @@ export interface ApiConfig extends ServerConfig {
   readonly host: string;
   readonly port: number;
   readonly uploads: { readonly bytesMax: number; readonly perTenant: number };
+  /** CIDRs of proxies that are believed where a request came from */
+  readonly trustedProxies: readonly string[];
+  /** of one address; 0: no limit */
+  readonly authFailuresPerMinute: number;
 }
 
 export interface ConfigOf {
@@ -283,6 +298,8 @@ function toConfig(values: Values, role: Role): Config {
     host: values.HOST,
     port: values.PORT,
     uploads: { bytesMax: values.MILLRACE_UPLOAD_BYTES_MAX, perTenant: values.MILLRACE_UPLOADS_PER_TENANT },
+    trustedProxies: values.MILLRACE_TRUSTED_PROXIES ?? [],
+    authFailuresPerMinute: values.MILLRACE_AUTH_FAILURES_PER_MINUTE,
   };
   return api;
 }

@@ -3,6 +3,10 @@ export interface MaintenanceDeps {
   partitions: { ensurePartitions(now: Date): Promise<number> };
   /** @returns how many stored answers were dropped; fewer than `limit` means none is left */
   idempotency: { prune(limit: number): Promise<number> };
+  /** what every API process has read of the changes to keys */
+  access: { prune(): Promise<number> };
+  /** secrets of keys that ended long ago */
+  keys: { pruneSecrets(): Promise<number> };
   clock: { now(): Date };
   log: { info(fields: object, message: string): void };
 }
@@ -10,9 +14,19 @@ export interface MaintenanceDeps {
 /** Small enough that no lock is held for long. */
 const PRUNE_MAX = 5_000;
 
-export async function maintain({ partitions, idempotency, clock, log }: MaintenanceDeps): Promise<void> {
+export async function maintain(deps: MaintenanceDeps): Promise<void> {
+  const { partitions, idempotency, access, keys, clock, log } = deps;
   const made = await partitions.ensurePartitions(clock.now());
   let pruned = 0;
   for (let n = PRUNE_MAX; n === PRUNE_MAX; pruned += n) n = await idempotency.prune(PRUNE_MAX);
-  if (made + pruned > 0) log.info({ partitions: made, idempotency_keys: pruned }, 'maintenance');
+  const changes = await access.prune();
+  const secrets = await keys.pruneSecrets();
+  if (made + pruned + changes + secrets === 0) return;
+  const counts = {
+    partitions: made,
+    idempotency_keys: pruned,
+    access_changes: changes,
+    key_secrets: secrets,
+  };
+  log.info(counts, 'maintenance');
 }

@@ -16,7 +16,12 @@ interface Standing {
   itemsPerSecond: { median: number };
 }
 
-/** What a test reads of a results file; `batch` has the one half, `batch --scale` the other. */
+interface ApiStanding {
+  title: string;
+  runs: { requests: number; perSecond: number; latencyMs: Record<'p50' | 'p95' | 'p99', number> }[];
+}
+
+/** What a test reads of a results file; each bench has some of it. */
 interface Results {
   contenders: Record<'a' | 'b' | 'c', Standing>;
   ratios: Record<string, number>;
@@ -24,6 +29,10 @@ interface Results {
   runs: Measured[];
   costRatio: number;
   variables: Record<string, string>;
+  entrants: Record<'a' | 'b' | 'c', ApiStanding>;
+  half: { rate: number };
+  goals: Record<string, boolean>;
+  levelsBytes: number[];
 }
 
 const sent = 2_000;
@@ -127,6 +136,50 @@ describe('npm run bench', () => {
       }
       const [small, large] = results.runs.map(({ itemsPerSecond }) => itemsPerSecond);
       expect(results.costRatio).toBeCloseTo((small ?? 0) / (large ?? 0));
+    },
+    runLimitMs,
+  );
+
+  test(
+    'api: all three answered every request right, ours with a key, limits and metering, and once more at half its peak',
+    async () => {
+      const args = ['--seconds', '1', '--runs', '1', '--connections', '10', '--jobs', '3'];
+      const { output, results } = await bench('api', ...args);
+      expect(results).toMatchObject({
+        bench: 'api',
+        options: { seconds: 1, runs: 1, connections: 10, jobs: 3 },
+        variables: {},
+      });
+      const { a, b, c } = results.entrants;
+      for (const { title, runs } of [a, b, c]) {
+        expect(output).toContain(title);
+        expect(runs).toHaveLength(1);
+        const [{ requests, perSecond, latencyMs }] = runs as [ApiStanding['runs'][number]];
+        expect(requests).toBeGreaterThan(0);
+        expect(perSecond).toBeGreaterThan(0);
+        expect(latencyMs.p50).toBeLessThanOrEqual(latencyMs.p95);
+        expect(latencyMs.p95).toBeLessThanOrEqual(latencyMs.p99);
+      }
+      expect(results.ratios['c/a']).toBeCloseTo((c.runs[0]?.perSecond ?? 0) / (a.runs[0]?.perSecond ?? 0));
+      expect(results.half.rate).toBe(Math.floor((c.runs[0]?.perSecond ?? 0) / 2));
+      expect(Object.keys(results.goals)).toEqual(['ratio', 'half', 'bar']);
+      expect(output).toMatch(/^The bar is 10,000 requests a minute .* times as many/m);
+    },
+    runLimitMs,
+  );
+
+  test(
+    'api --memory: the good key was let in each time, and no unknown one ever',
+    async () => {
+      const args = ['--memory', '--requests', '3000', '--keys', '100', '--connections', '10'];
+      const { output, results } = await bench('api', ...args);
+      expect(results).toMatchObject({
+        options: { requests: 3_000, keys: 100 },
+        answers: { 200: 1_500, 401: 1_500 },
+        variables: { MILLRACE_AUTH_FAILURES_PER_MINUTE: '0' },
+      });
+      expect(results.levelsBytes).toHaveLength(10);
+      expect(output).toContain('RSS of the API');
     },
     runLimitMs,
   );

@@ -5,6 +5,8 @@ import { type Answer, noContent, ok, stream } from '../../src/api/respond';
 import { defineRoute, type Route } from '../../src/api/route';
 import { type ApiServer, createApiServer } from '../../src/api/server';
 import { createLogger } from '../../src/platform/logger';
+import { recognising } from '../support/known-keys';
+import { noRateLimit } from '../support/limits';
 import { until } from '../support/wait';
 
 /** What the shell does with handlers that misbehave, over a real socket; nothing here needs a database. */
@@ -79,8 +81,9 @@ beforeEach(async () => {
     log: createLogger({ level: 'info', role: 'api', destination: { write: (line) => void log.push(line) } }),
     newRequestId,
     observeRequest: () => undefined,
-    keys: { findByHash: refuse },
-    hashKey: refuse,
+    countRequest: () => undefined,
+    ...noRateLimit,
+    ...recognising(refuse),
     now: () => new Date(0),
     idempotency: { claim: refuse, complete: refuse, release: refuse },
     transact: refuse,

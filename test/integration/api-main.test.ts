@@ -50,7 +50,15 @@ async function run(args: string[], env = environment()): Promise<{ code: number;
 }
 
 test('an unknown command explains itself and exits 64', async () => {
-  for (const args of [['nonsense'], [], ['admin'], ['admin', 'create-key', '--scopes', 'jobs:read']]) {
+  const commands = [
+    ...[['nonsense'], [], ['admin'], ['admin', 'bootstrap', 'x'], ['admin', 'revoke-key']],
+    ...[
+      ['--scopes', 'jobs:rewrite'],
+      ['--expires-at', 'tomorrow'],
+      ['--colour', 'red'],
+    ].map((rest) => ['admin', 'create-key', ...rest]),
+  ];
+  for (const args of commands) {
     const { code, err } = await run(args);
     expect([code, err]).toEqual([64, expect.stringContaining('usage: main')]);
   }

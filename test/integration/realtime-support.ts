@@ -10,7 +10,7 @@ import { createJobStreams } from '../../src/api/events/job-streams';
 import { createSseHub, type SseHub, type SseHubOptions } from '../../src/api/events/sse-hub';
 import { streamJobRoute } from '../../src/api/events/stream-job';
 import { createTurnstile } from '../../src/api/events/turnstile';
-import type { KnownKey } from '../../src/api/ports';
+import type { KnownKey } from '../../src/api/access/ports';
 import { createApiServer } from '../../src/api/server';
 import { DEFAULT_OPTIONS } from '../../src/domain/batch/job';
 import { formatKey } from '../../src/domain/key/key-format';
@@ -25,6 +25,8 @@ import { createFirehose, type Firehose } from '../../src/platform/redis/firehose
 import { createRealtimeLog, type RealtimeLog } from '../../src/platform/redis/realtime-log';
 import { decodeId } from '../../src/domain/ids';
 import { findRedis } from '../../tools/servers/redis-binary';
+import { recognising } from '../support/known-keys';
+import { noRateLimit } from '../support/limits';
 
 export const silent = {
   debug: () => undefined,
@@ -116,6 +118,7 @@ export async function insertJob(db: PostgresDatabase, tenantId: string): Promise
     createJobStore(tx, createEventStore(tx)).insert({
       id,
       tenantId,
+      keyId: null,
       name: null,
       handler: 'echo',
       params: {},
@@ -197,11 +200,12 @@ export async function startApiProcess(options: ApiProcessOptions): Promise<ApiPr
   };
   const app = createApp({
     routes: [streamJobRoute({ streams, readJob })],
-    log: silent,
+    log: { ...silent, request: () => undefined },
     newRequestId: () => newId('request'),
     observeRequest: () => undefined,
-    keys: { findByHash: async () => options.key },
-    hashKey: () => new Uint8Array(),
+    countRequest: () => undefined,
+    ...noRateLimit,
+    ...recognising(async () => options.key),
     now: () => new Date(),
     idempotency: { claim: unused, complete: unused, release: unused },
     transact: unused,

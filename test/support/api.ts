@@ -1,6 +1,7 @@
 /** A real API in this process, on a database of its own, with everything that `main api` would give it. */
 import { randomBytes } from 'node:crypto';
-import { composeAdmin, composeApi } from '../../src/compose';
+import { composeApi } from '../../src/compose';
+import { composeAdmin } from '../../src/compose/admin';
 import type { Scope } from '../../src/domain/key/scopes';
 import { loadConfig } from '../../src/platform/config';
 import { createLifecycle } from '../../src/platform/lifecycle';
@@ -10,6 +11,7 @@ import { createTestDatabase, testServers } from './servers';
 export interface TestApi {
   url: string;
   databaseUrl: string;
+  environment: Readonly<Record<string, string>>;
   /** of the first tenant */
   adminKey: string;
   tenantId: string;
@@ -19,9 +21,10 @@ export interface TestApi {
   close(): Promise<void>;
 }
 
-export async function startApi(env: Record<string, string> = {}): Promise<TestApi> {
+/** @param beside another process of the same installation, with its database, Redis and keys; it must be closed last */
+export async function startApi(env: Record<string, string> = {}, beside?: TestApi): Promise<TestApi> {
   const servers = testServers();
-  const database = await createTestDatabase();
+  const database = beside === undefined ? await createTestDatabase() : borrowed(beside);
   const environment = {
     DATABASE_URL: database.url,
     REDIS_URL: servers.redisUrl,
@@ -32,6 +35,8 @@ export async function startApi(env: Record<string, string> = {}): Promise<TestAp
     PORT: '0',
     LOG_LEVEL: 'debug',
     MILLRACE_SHUTDOWN_GRACE_MS: '2000',
+    MILLRACE_AUTH_FAILURES_PER_MINUTE: '0',
+    ...beside?.environment,
     ...env,
   };
   const lines: string[] = [];
@@ -47,18 +52,22 @@ export async function startApi(env: Record<string, string> = {}): Promise<TestAp
   return {
     url: `http://127.0.0.1:${port}`,
     databaseUrl: database.url,
-    adminKey: first.admin_key ?? '',
-    tenantId: first.tenant_id ?? '',
+    environment,
+    adminKey: first.admin_key ?? beside?.adminKey ?? '',
+    tenantId: first.tenant_id ?? beside?.tenantId ?? '',
     logged: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
     createKey: async ({ tenantId, scopes, expiresAt }) => {
-      const wish = { tenantId: tenantId ?? first.tenant_id ?? '', name: 'test', scopes };
-      return (await admin.createKey({ ...wish, expiresAt: expiresAt ?? null })).key;
+      return (await admin.createKey({ tenantId, name: 'test', scopes, expiresAt: expiresAt ?? null })).key;
     },
     close: async () => {
       await lifecycle.close();
       await database.drop();
     },
   };
+}
+
+function borrowed({ databaseUrl }: TestApi) {
+  return { url: databaseUrl, drop: async () => undefined };
 }
 
 export interface Call {

@@ -11,7 +11,9 @@ import { createParquetGate } from '../../src/api/batch/results/parquet';
 import { batchRoutes } from '../../src/api/batch/routes';
 import { createUploadGate } from '../../src/api/batch/ingest/upload-gate';
 import { createApiServer } from '../../src/api/server';
+import { UNBOUND } from '../../src/domain/key/key-bounds';
 import { newId, systemClock } from '../../src/platform/clock';
+import { createKeyLookup } from '../../src/platform/postgres/key-lookup';
 import { createParquetFiles } from '../../src/platform/parquet/parquet-files';
 import { createItemStore } from '../../src/platform/postgres/item-store';
 import { createDatabase, type PostgresDatabase } from '../../src/platform/postgres/pool';
@@ -22,6 +24,8 @@ import { createParamsCipher } from '../../src/platform/secrets/params-cipher';
 import { createSecretBox } from '../../src/platform/secrets/secret-box';
 import { createLogger } from '../../src/platform/logger';
 import { call, type Call, type Reply } from './api';
+import { recognising } from './known-keys';
+import { noRateLimit } from './limits';
 import { createTestDatabase } from './servers';
 
 export interface BatchApi {
@@ -36,7 +40,7 @@ export interface BatchApi {
   /** what the workflow answers to `progress` */
   reported: Map<string, Counts>;
   engineAway: boolean;
-  newTenant(scopes?: readonly Scope[]): Promise<{ tenantId: string; key: string }>;
+  newTenant(scopes?: readonly Scope[], plan?: string): Promise<{ tenantId: string; key: string }>;
   call(path: string, how?: Call): Promise<Reply>;
   /** a job that waits for items */
   create(body?: object): Promise<Job>;
@@ -68,12 +72,12 @@ export async function startBatchApi(options: BatchApiOptions = {}): Promise<Batc
   const api: BatchApi = {
     ...{ url: '', port: 0, key: '', tenantId: '', database, databaseUrl },
     ...{ engineCalls: [], reported: new Map<string, Counts>(), engineAway: false },
-    async newTenant(scopes = ['admin']) {
+    async newTenant(scopes = ['admin'], plan = 'unlimited') {
       const tenantId = newId('tenant');
-      await stores.tenants.insert({ id: tenantId, name: 'test', plan: 'unlimited' });
+      await stores.tenants.insert({ id: tenantId, name: 'test', plan });
       const { secret, prefix, hash } = mint.mint();
       const id = newId('key');
-      await stores.keys.insert({ id, tenantId, name: 'test', prefix, hash, scopes, expiresAt: null });
+      await stores.keys.insert({ id, tenantId, name: 'test', prefix, hash, scopes, bounds: UNBOUND });
       return { tenantId, key: secret };
     },
     call: (path, how) => call(api, path, { key: api.key, ...how }),
@@ -119,8 +123,9 @@ export async function startBatchApi(options: BatchApiOptions = {}): Promise<Batc
     log: createLogger({ level: 'silent', role: 'api' }),
     newRequestId: () => newId('request'),
     observeRequest: () => undefined,
-    keys: stores.keys,
-    hashKey: mint.hash,
+    countRequest: () => undefined,
+    ...noRateLimit,
+    ...recognising(createKeyLookup(database).findByHash),
     now: systemClock.now,
     idempotency: stores.idempotency,
     transact: createTransact(database),

@@ -21,6 +21,8 @@ import { createChunkTokens } from '../../src/platform/secrets/chunk-token';
 import { call, type Reply } from './api';
 import { insertTenant, openTestDatabase } from './database';
 import { queuedJob } from './jobs';
+import { recognising } from './known-keys';
+import { noRateLimit } from './limits';
 
 export const KEYS = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
 const HANDLER = toRemoteHandler({
@@ -109,8 +111,9 @@ export async function startChunkApi(): Promise<ChunkApi> {
     }),
     newRequestId: () => newId('request'),
     observeRequest: () => undefined,
-    keys: { findByHash: refuse },
-    hashKey: refuse,
+    countRequest: () => undefined,
+    ...noRateLimit,
+    ...recognising(refuse),
     now: systemClock.now,
     idempotency: { claim: refuse, complete: refuse, release: refuse },
     transact: refuse,

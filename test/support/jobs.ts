@@ -18,6 +18,7 @@ export interface TestJob {
   handler?: string;
   reduce?: Reduce;
   options?: Partial<JobOptions>;
+  keyId?: string;
   params?: null | Record<string, string>;
 }
 
@@ -32,6 +33,7 @@ export async function queuedJob(
     await jobs.insert({
       id: ref.jobId,
       tenantId: ref.tenantId,
+      keyId: job.keyId ?? null,
       name: null,
       handler: job.handler ?? 'echo',
       params: job.params ?? null,

@@ -1,5 +1,5 @@
 /** Who asks, for tests that need nobody in particular. */
-import type { KnownKey } from '../../src/api/ports';
+import type { KnownKey } from '../../src/api/access/ports';
 import type { PlanLimits } from '../../src/domain/key/plans';
 import { newId } from '../../src/platform/clock';
 
@@ -30,6 +30,7 @@ export function knownKey(change: Partial<KnownKey> = {}): KnownKey {
     revokedAt: null,
     secretEndsAt: null,
     allowedCidrs: [],
+    planChangesInMs: null,
     ...change,
   };
 }

@@ -38,6 +38,18 @@ describe('the table of routes', () => {
     },
   );
 
+  test('is open to everybody where that is known of, and to every key likewise', () => {
+    const named = (fits: (scopes: (typeof routes)[number]['scopes']) => boolean): string[] =>
+      routes.filter(({ scopes }) => fits(scopes)).map((route) => route.operationId);
+    const open = ['getHealth', 'getReadiness', 'getMetrics', 'getOpenApi'];
+    const pages = ['listProblems', 'getProblem', 'getDocs', 'getDocsScript', 'getDocsAsset', 'getHome'];
+    // They ask for the token of the chunk themselves.
+    const lent = ['claimChunk', 'releaseChunk', 'getChunkItems', 'postChunkResults'];
+    expect(named((scopes) => scopes === 'public').sort()).toEqual([...open, ...pages, ...lent].sort());
+    const own = ['getMe', 'listPlans', 'getPlan', 'getTenant', 'getUsage'];
+    expect(named((scopes) => scopes.length === 0).sort()).toEqual(own.sort());
+  });
+
   test('documents only errors of the catalogue, and none that never reach a client', () => {
     const never = new Set<string>([...ITEM_CODES, ...JOB_CODES, ...ENGINE_CODES]);
     for (const code of routes.flatMap(errorsOf)) {
@@ -65,6 +77,15 @@ describe('the table of routes', () => {
 describe('the route helper', () => {
   const base = { operationId: 'x', summary: '', tags: [], scopes: 'public', responses: {} } as const;
   const handler = async () => noContent();
+
+  test('takes no route that does not say who may ask: it does not compile, and is refused all the same', () => {
+    const { scopes: _, ...silent } = base;
+    // @ts-expect-error -- no scopes
+    expect(() => defineRoute({ ...silent, method: 'get', path: '/x', handler })).toThrow(/scopes/);
+    const unknown = { ...silent, scopes: ['jobs:rewrite'], method: 'get', path: '/x', handler } as const;
+    // @ts-expect-error -- a scope that there is not
+    expect(() => defineRoute(unknown)).toThrow(/scopes/);
+  });
 
   test('refuses an Idempotency-Key on anything but POST', () => {
     expect(() => defineRoute({ ...base, method: 'put', path: '/x', idempotent: true, handler })).toThrow(

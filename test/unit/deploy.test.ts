@@ -127,6 +127,12 @@ describe('deploy/temporal-dynamic-config.yaml', () => {
 describe('deploy/nginx.conf', () => {
   const config = read('deploy/nginx.conf');
 
+  test('a client cannot claim to come from elsewhere: every private address is trusted behind it', () => {
+    expect(config).toMatch(/proxy_set_header X-Forwarded-For \$remote_addr;/);
+    const { MILLRACE_TRUSTED_PROXIES: trusted = '' } = compose.services['api']?.environment ?? {};
+    expect(filledIn(trusted, {})).toContain('172.16.0.0/12');
+  });
+
   test('lets events out and uploads in as they come', () => {
     expect(config).toMatch(/proxy_buffering off;/);
     expect(config).toMatch(/proxy_request_buffering off;/);

@@ -1,6 +1,6 @@
 /** What may be called, by the set of forms that have got past others' guards. */
+import { parseCidr } from '../../src/domain/net/cidr';
 import { createAddressRules } from '../../src/platform/http/address-rules';
-import { parseCidr } from '../../src/platform/http/cidr';
 import { createEgressGuard } from '../../src/platform/http/egress-guard';
 
 const guard = createEgressGuard([]);

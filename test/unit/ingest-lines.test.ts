@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { indexOfText } from '../../src/domain/batch/custom-id';
 import { readInlineItems } from '../../src/api/batch/inline-items';
 import { ItemLines } from '../../src/platform/postgres/item-lines';
+import { NO_LIMITS } from '../support/principal';
 
 it('every index finds its line again, however lines and items drift apart', () => {
   fc.assert(
@@ -43,7 +44,8 @@ it.each([
 it('inline items keep their exact text wherever the body has them', () => {
   const body =
     '{"name":"items","x":{"items":[9]}, "items" : [ 1.0 , {"input": 12345678901234567890 ,"custom_id":"b"},"]"] }';
-  expect(readInlineItems(body).map(({ customId, input }) => [customId, input])).toEqual([
+  const items = readInlineItems(Buffer.from(body), { limits: NO_LIMITS });
+  expect(items.map(({ customId, input }) => [customId, input])).toEqual([
     [null, '1.0'],
     ['b', '12345678901234567890'],
     [null, '"]"'],

@@ -62,7 +62,7 @@ function longRunning(
         {
           name: part.name,
           command: process.execPath,
-          args: [...nodeOptions, entry(place), part.role],
+          args: [...nodeOptions, ...roleOptions[part.role], entry(place), part.role],
           env: environment(place),
           cwd: place.settings.root,
           logFile: path.join(place.settings.dataFolder, `logs/${part.role}.log`),
@@ -82,12 +82,14 @@ function longRunning(
 }
 
 /** Requiring ES modules, which compiled code does, is announced as experimental by some versions. */
-const nodeOptions = [
-  '--disable-warning=ExperimentalWarning',
-  '--enable-source-maps',
+const nodeOptions = ['--disable-warning=ExperimentalWarning', '--enable-source-maps'];
+
+const roleOptions = {
+  // What is alive at any moment are the requests under way: in a small young generation they are most of it, and copied about.
+  api: ['--max-semi-space-size=32'],
   // Rows pass through by the million: a small young generation keeps 80 MB less of them around, at no measurable cost.
-  '--max-semi-space-size=4',
-];
+  worker: ['--max-semi-space-size=4'],
+};
 
 function entry({ settings }: ProductPlace): string {
   return path.join(settings.root, 'dist/src/main.js');

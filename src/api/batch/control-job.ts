@@ -21,13 +21,15 @@ export function startJobRoute(deps: ControlJobDeps): Route {
     path: '/v1/jobs/{id}/start',
     operationId: 'startJob',
     summary: 'Start a job',
-    description: 'Seals its items. Starting a started job changes nothing.',
+    description:
+      'Seals its items and reserves them from the quota of the month. Over quota the job stays as it is and can be started ' +
+      'later. Starting a started job changes nothing.',
     tags: ['jobs'],
     scopes: ['jobs:write'],
     idempotent: true,
     params: z.strictObject({ id: idParam('job') }),
     responses: { 202: { description: 'The job; it runs', schema: jobSchema } },
-    errors: ['not_found', 'job_has_no_items', 'job_already_ended'],
+    errors: ['not_found', 'job_has_no_items', 'job_already_ended', 'too_many_items', 'quota_exceeded'],
     handler: async ({ params, principal, transact, log }) => {
       let started: Job | undefined;
       const answer = await transact(async ({ jobs }) => {

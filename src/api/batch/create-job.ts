@@ -58,12 +58,13 @@ export function createJobRoute(deps: CreateJobDeps): Route {
       'invalid_expression',
       'invalid_item',
       'duplicate_custom_id',
+      'too_many_items',
+      'quota_exceeded',
     ],
     handler: async ({ body, principal, transact, ctx, log }) => {
       const params = await acceptParams(deps, principal, body);
       const { bodyBytes } = ctx.state as { bodyBytes: Uint8Array };
-      const items =
-        body.items === undefined ? undefined : readInlineItems(Buffer.from(bodyBytes).toString('utf8'));
+      const items = body.items === undefined ? undefined : readInlineItems(bodyBytes, principal.plan);
       let made: Job | undefined;
       const answer = await transact(async (stores) => {
         made = await insertJob(stores, toNewJob(deps, principal, { ...body, params }), items);
@@ -96,6 +97,7 @@ function toNewJob(deps: CreateJobDeps, principal: Principal, wish: Wish & { para
   return {
     id: deps.newJobId(),
     tenantId: principal.tenantId,
+    keyId: principal.keyId,
     name: wish.name ?? null,
     handler: wish.handler,
     params: wish.params,

@@ -14,7 +14,10 @@ export interface JobStore {
   openUpload(ref: JobRef): Promise<number>;
   /** Makes the upload the job's items, under the job's row lock; drops what an earlier one brought. @throws `job_not_open` */
   finishUpload(upload: JobRef & { upload: number; total: number }): Promise<Job>;
-  /** created -> queued: seals the total. Again on a started job: no change. @throws `job_has_no_items`, `job_already_ended` */
+  /**
+   * created -> queued: seals the total and reserves it. Again on a started job: no change.
+   * @throws `job_has_no_items`, `job_already_ended`, `too_many_items`, `quota_exceeded`
+   */
   start(ref: JobRef): Promise<Job>;
   /** queued, running -> paused. Again: no change. @throws `job_not_started`, `job_already_ended` */
   pause(ref: JobRef): Promise<Job>;
@@ -26,7 +29,7 @@ export interface JobStore {
   update(ref: JobRef, patch: JobPatch): Promise<Job>;
   /**
    * Makes the job that does again what did not succeed in an ended one, and queues it; asked again, it is that same job and
-   * `made` is false. @throws `job_not_ended`, `nothing_to_retry`
+   * `made` is false. @throws `job_not_ended`, `nothing_to_retry`, `too_many_items`, `quota_exceeded`
    */
   retry(ref: JobRef, wish: NewRetry): Promise<{ job: Job; made: boolean }>;
   /** Ended jobs, and those never started. Their items and results go later. @throws `job_not_ended`, `job_in_use` */
@@ -51,10 +54,11 @@ export interface IndexPage<Row> {
 export interface ItemStore {
   /**
    * Streams items into an upload in one transaction of its own and makes it the job's items at the end; all or nothing.
+   * @param planMax items that the plan allows one job; null: no limit
    * @throws AppError `not_found`, `job_not_open`, `too_many_items`; `duplicate_custom_id` or `not_storable` with the line;
    *   whatever `items` throws, as it is.
    */
-  upload(ref: JobRef, items: AsyncIterable<readonly NewItem[]>): Promise<Job>;
+  upload(ref: JobRef, items: AsyncIterable<readonly NewItem[]>, planMax: number | null): Promise<Job>;
   /** In index order. Empty only where nothing is left. */
   page(query: ItemQuery): Promise<IndexPage<ItemRow>>;
 }

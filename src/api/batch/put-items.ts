@@ -29,6 +29,12 @@ export interface PutItemsDeps extends JobBodyDeps {
   limits: UploadLimits;
 }
 
+interface Upload {
+  ref: JobRef;
+  planMax: number | null;
+  req: IncomingMessage;
+}
+
 export function putItemsRoute(deps: PutItemsDeps): Route {
   return defineRoute({
     method: 'put',
@@ -40,6 +46,7 @@ export function putItemsRoute(deps: PutItemsDeps): Route {
       'a fault is answered with its physical line. It replaces what an earlier upload brought.',
     tags: ['jobs'],
     scopes: ['jobs:write'],
+    cost: 10,
     params: z.strictObject({ id: idParam('job') }),
     rawBody: UPLOAD_MEDIA_TYPES,
     responses: { 200: { description: 'The job; `counts.total` is the number of items', schema: jobSchema } },
@@ -56,8 +63,9 @@ export function putItemsRoute(deps: PutItemsDeps): Route {
     ],
     handler: async ({ params, principal, ctx }) => {
       const ref = { tenantId: principal.tenantId, jobId: params.id };
+      const planMax = principal.plan.limits.itemsPerJob;
       try {
-        return ok(toJobBody(deps, await takeUpload(deps, ref, ctx.req), principal));
+        return ok(toJobBody(deps, await takeUpload(deps, { ref, planMax, req: ctx.req }), principal));
       } catch (error) {
         if (!ctx.req.readableEnded) closeAfterAnswer(ctx.req, ctx.res, deps.limits.linger);
         throw error;
@@ -68,8 +76,7 @@ export function putItemsRoute(deps: PutItemsDeps): Route {
 
 async function takeUpload(
   { items, gate, limits }: PutItemsDeps,
-  ref: JobRef,
-  req: IncomingMessage,
+  { ref, planMax, req }: Upload,
 ): Promise<Job> {
   const parse = parserFor(req.headers);
   const decode = decoderFor(req.headers);
@@ -78,7 +85,7 @@ async function takeUpload(
   const body = requestBody(req, limits.pace);
   try {
     const bytes = upToBytes(decode(body.chunks), limits.bytesMax);
-    return await items.upload(ref, parse(utf8Blocks(bytes), limits));
+    return await items.upload(ref, parse(utf8Blocks(bytes), limits), planMax);
   } finally {
     body.release();
     leave();

@@ -43,14 +43,18 @@ export function retryJobRoute(deps: RetryJobDeps): Route {
         headers: { Location: 'Address of the new job' },
       },
     },
-    errors: ['not_found', 'job_not_ended', 'nothing_to_retry', 'unknown_handler'],
+    errors: [
+      ...(['not_found', 'job_not_ended', 'nothing_to_retry', 'unknown_handler'] as const),
+      ...(['too_many_items', 'quota_exceeded'] as const),
+    ],
     handler: async ({ params, body, principal, transact, log }) => {
       const ref = { tenantId: principal.tenantId, jobId: params.id };
       let made: Job | undefined;
       const answer = await transact(async ({ jobs }) => {
         const parent = await jobs.find(ref);
         const options = optionsOver(parent.options, body?.options ?? {});
-        const wish = { id: deps.newJobId(), name: body?.name, metadata: body?.metadata, options };
+        const asked = { name: body?.name, metadata: body?.metadata, options };
+        const wish = { id: deps.newJobId(), keyId: principal.keyId, ...asked };
         const retried = await jobs.retry(ref, wish);
         if (retried.made) made = checked(deps.handlers, retried.job);
         return accepted(toJobBody(deps, retried.job, principal), jobPath(retried.job.id));

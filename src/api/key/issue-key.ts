@@ -1,16 +1,17 @@
 /** Makes an API key: the one way a key comes to be, for the route and for the command line. */
+import type { KeyBounds } from '../../domain/key/key-bounds';
 import type { Scope } from '../../domain/key/scopes';
-import type { ApiKey, KeyStore } from '../ports';
+import type { ApiKey, KeyStore, NewSecret } from './ports';
 
 export interface KeyMint {
-  mint(): { secret: string; prefix: string; hash: Uint8Array };
+  mint(): NewSecret & { secret: string };
 }
 
 export interface KeyWish {
   tenantId: string;
   name: string;
   scopes: readonly Scope[];
-  expiresAt: Date | null;
+  bounds: KeyBounds;
 }
 
 export interface IssueKeyDeps {

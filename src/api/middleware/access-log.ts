@@ -1,48 +1,59 @@
 /** One wide line per request, written when its answer is done or its client is gone. No header and no query is ever in it. */
-import type { RequestSample } from '../ports';
+import type { RequestLine, RequestLog, RequestSample } from '../ports';
 import type { ApiContext, ApiMiddleware } from '../state';
 
 const PATH_SHOWN = 200;
 /** Asked by machines all day long. */
 const QUIET = ['/healthz', '/readyz', '/metrics', '/remote/'];
 
-export function accessLog(deps: { observeRequest(sample: RequestSample): void }): ApiMiddleware {
-  return async function accessLog(ctx, next) {
+export interface AccessLogDeps {
+  log: RequestLog;
+  observeRequest(sample: RequestSample): void;
+}
+
+export function accessLog(deps: AccessLogDeps): ApiMiddleware {
+  return function accessLog(ctx, next) {
     const startedAt = performance.now();
-    const socket = ctx.req.socket;
+    const { socket } = ctx.req;
     const bytesBefore = socket.bytesWritten;
-    ctx.res.once('close', () => {
+    // It comes once; `once` would wrap it for each request all the same.
+    ctx.res.on('close', () => {
       const ms = performance.now() - startedAt;
       const route = ctx.state.route?.path ?? 'unmatched';
       const status = ctx.res.statusCode;
       deps.observeRequest({ method: ctx.method, route, status, seconds: ms / 1000 });
-      writeLine(ctx, {
-        route,
-        status,
-        ms: Math.round(ms * 10) / 10,
-        bytes: socket.bytesWritten - bytesBefore,
-      });
+      deps.log.request(levelOf(route, status), lineOf(ctx, { route, status, ms, bytesBefore }));
     });
-    await next();
+    return next();
   };
 }
 
-function writeLine(
-  ctx: ApiContext,
-  measured: { route: string; status: number; ms: number; bytes: number },
-): void {
-  const { principal, rawParams, log, signal } = ctx.state;
-  const line = {
-    method: ctx.method,
-    path: ctx.path.slice(0, PATH_SHOWN),
-    ...measured,
+function levelOf(route: string, status: number): 'debug' | 'info' | 'error' {
+  if (status >= 500) return 'error';
+  return QUIET.some((start) => route.startsWith(start)) ? 'debug' : 'info';
+}
+
+interface Measured {
+  route: string;
+  status: number;
+  ms: number;
+  bytesBefore: number;
+}
+
+function lineOf(ctx: ApiContext, { route, status, ms, bytesBefore }: Measured): RequestLine {
+  const { principal, rawParams, requestId, clientAddress } = ctx.state;
+  return {
+    request_id: requestId,
     tenant_id: principal?.tenantId,
     key_id: principal?.keyId,
-    job_id: measured.route.startsWith('/v1/jobs/{id}') ? rawParams?.['id'] : undefined,
-    aborted: signal.aborted || undefined,
-    ip: ctx.ip,
+    method: ctx.method,
+    path: ctx.path.slice(0, PATH_SHOWN),
+    route,
+    status,
+    ms: Math.round(ms * 10) / 10,
+    bytes: ctx.req.socket.bytesWritten - bytesBefore,
+    job_id: route.startsWith('/v1/jobs/{id}') ? rawParams?.['id'] : undefined,
+    aborted: ctx.res.writableFinished ? undefined : true,
+    ip: clientAddress,
   };
-  if (measured.status >= 500) log.error(line, 'request');
-  else if (QUIET.some((start) => measured.route.startsWith(start))) log.debug(line, 'request');
-  else log.info(line, 'request');
 }

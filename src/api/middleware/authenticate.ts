@@ -1,69 +1,93 @@
-/** Says who asks. A text that can't be a key is refused before any I/O; the scopes of the route are checked here too. */
+/**
+ * Says who asks. A text that can't be a key is refused before any I/O; a key that is remembered and good passes without any.
+ * Requests whose key is not accepted are counted by address, and past the limit nothing is looked up for an address any more.
+ */
+import type { FailureLimit } from '../access/ports';
+import type { KeyCache, RecognisedKey } from '../access/key-cache';
 import { AppError } from '../../domain/errors';
 import { isWellFormedKey } from '../../domain/key/key-format';
-import type { Principal, Scope } from '../../domain/key/scopes';
-import type { KeyLookup, KnownKey } from '../ports';
 import { type ApiMiddleware, matchedRoute } from '../state';
 
 export interface AuthenticateDeps {
-  keys: KeyLookup;
-  hashKey(secret: string): Uint8Array;
+  keys: Pick<KeyCache, 'peek' | 'wasReal' | 'lookUp'>;
+  /** SHA-256 in hex */
+  hashKey(secret: string): string;
+  failures: FailureLimit;
   now(): Date;
+}
+
+interface Attempt {
+  authorization: string;
+  /** of the client */
+  address: string;
 }
 
 export function authenticate(deps: AuthenticateDeps): ApiMiddleware {
   return async function authenticate(ctx, next) {
-    const { scopes } = matchedRoute(ctx);
-    if (scopes !== 'public') {
-      const key = await knownKey(deps, ctx.get('Authorization'));
-      ctx.state.principal = toPrincipal(key);
-      ctx.state.log = ctx.state.log.child({ tenant_id: key.tenantId, key_id: key.keyId });
-      requireScopes(key.scopes, scopes);
+    if (matchedRoute(ctx).scopes !== 'public') {
+      const attempt = { authorization: ctx.get('Authorization'), address: ctx.state.clientAddress };
+      const { principal } = await whoAsks(deps, attempt);
+      ctx.state.principal = principal;
     }
     await next();
   };
 }
 
-async function knownKey(deps: AuthenticateDeps, authorization: string): Promise<KnownKey> {
-  const secret = bearerToken(authorization);
-  const key = isWellFormedKey(secret) ? await deps.keys.findByHash(deps.hashKey(secret)) : undefined;
-  if (key === undefined) throw new AppError('unauthenticated', 'This API key is not known.');
-  if (key.revokedAt !== null) throw new AppError('key_revoked', 'This API key was revoked.');
-  if (key.expiresAt !== null && key.expiresAt <= deps.now()) {
-    throw new AppError('key_expired', `This API key expired at ${key.expiresAt.toISOString()}.`);
-  }
-  return key;
-}
-
-function bearerToken(authorization: string): string {
-  if (authorization === '') {
+async function whoAsks(deps: AuthenticateDeps, attempt: Attempt): Promise<RecognisedKey> {
+  if (attempt.authorization === '') {
+    // Nothing was tried, so it is no failure that counts.
     throw new AppError('unauthenticated', 'Send an API key: `Authorization: Bearer mrk_…`.');
   }
-  const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-  if (token === undefined) {
-    throw new AppError('unauthenticated', 'The Authorization header is not of the form `Bearer mrk_…`.');
-  }
-  return token;
+  const key = await findKey(deps, attempt);
+  const refusal = key instanceof AppError ? key : refusalOf(key, attempt.address, deps.now());
+  if (refusal !== undefined) throw await counted(deps.failures, attempt.address, refusal);
+  return key as RecognisedKey;
 }
 
-function requireScopes(held: readonly Scope[], needed: readonly Scope[]): void {
-  if (held.includes('admin')) return;
-  const missing = needed.filter((scope) => !held.includes(scope));
-  if (missing.length > 0) {
-    throw new AppError(
-      'missing_scope',
-      `This needs the scope ${missing.join(', ')}, which the API key lacks.`,
-    );
+/** The key, whatever its state, or why there is none. */
+async function findKey(deps: AuthenticateDeps, attempt: Attempt): Promise<RecognisedKey | AppError> {
+  const secret = /^bearer +(\S+) *$/i.exec(attempt.authorization)?.[1];
+  if (secret === undefined) {
+    return new AppError('unauthenticated', 'The Authorization header is not of the form `Bearer mrk_…`.');
   }
+  if (!isWellFormedKey(secret)) return unknownKey();
+  const hash = deps.hashKey(secret);
+  const remembered = deps.keys.peek(hash);
+  if (remembered !== undefined) return remembered ?? unknownKey();
+  // A real key must not wait for the mistakes of others at its address.
+  if (!deps.keys.wasReal(hash)) {
+    const waitSeconds = await deps.failures.blocked(attempt.address);
+    if (waitSeconds !== undefined) throw tooManyFailures(waitSeconds);
+  }
+  return (await deps.keys.lookUp(hash)) ?? unknownKey();
 }
 
-function toPrincipal(key: KnownKey): Principal {
-  return {
-    keyId: key.keyId,
-    tenantId: key.tenantId,
-    tenantName: key.tenantName,
-    plan: key.plan,
-    scopes: key.scopes,
-    limits: key.limits,
-  };
+function unknownKey(): AppError {
+  return new AppError('unauthenticated', 'This API key is not known.');
+}
+
+function refusalOf({ known, admits }: RecognisedKey, address: string, now: Date): AppError | undefined {
+  const { revokedAt, expiresAt, secretEndsAt } = known;
+  if (revokedAt !== null) return new AppError('key_revoked', 'This API key was revoked.');
+  if (expiresAt !== null && expiresAt <= now) {
+    return new AppError('key_expired', `This API key expired at ${expiresAt.toISOString()}.`);
+  }
+  if (secretEndsAt !== null && secretEndsAt <= now) {
+    const detail = `This secret of the API key was rotated out and ended at ${secretEndsAt.toISOString()}.`;
+    return new AppError('key_expired', detail);
+  }
+  if (admits(address)) return undefined;
+  return new AppError('address_not_allowed', `This API key may not be used from ${address || 'there'}.`);
+}
+
+async function counted(failures: FailureLimit, address: string, refusal: AppError): Promise<AppError> {
+  const waitSeconds = await failures.blocked(address);
+  if (waitSeconds !== undefined) return tooManyFailures(waitSeconds);
+  await failures.failed(address);
+  return refusal;
+}
+
+function tooManyFailures(retryAfterSeconds: number): AppError {
+  const detail = 'Too many requests from your address came with a key that is not accepted.';
+  return new AppError('too_many_failures', detail, { retryAfterSeconds });
 }

@@ -26,30 +26,42 @@ export interface IdempotencyDeps {
 }
 
 export function idempotency(deps: IdempotencyDeps): ApiMiddleware {
-  return async function idempotency(ctx, next) {
+  return function idempotency(ctx, next) {
     const route = matchedRoute(ctx);
     const { principal } = ctx.state;
-    const header = ctx.get('Idempotency-Key');
     ctx.state.transact = deps.transact;
-    if (route.idempotent !== true || principal === undefined || header === '') {
-      await next();
-      return;
-    }
-    const request = {
-      tenantId: principal.tenantId,
-      key: parseKey(header),
-      route: `${route.method} ${route.path}`,
-      fingerprint: fingerprint(ctx, route, principal),
-    };
-    const codec = answerCodec(route.secretAnswer === true ? deps.secretBox : undefined, request);
-    const outcome = await deps.idempotency.claim(request);
-    if (outcome.kind === 'claimed') {
-      await runClaimed(ctx, next, { ...deps, codec, claim: outcome.claim });
-    } else {
-      refuseOther(outcome, request.fingerprint);
-      ctx.state.answer = codec.decode(outcome.answer);
-    }
+    if (route.idempotent !== true || principal === undefined) return next();
+    const header = ctx.get('Idempotency-Key');
+    return header === '' ? next() : once(deps, { ctx, route, principal, header }, next);
   };
+}
+
+interface Keyed {
+  ctx: ApiContext;
+  route: Route;
+  principal: Principal;
+  header: string;
+}
+
+async function once(
+  deps: IdempotencyDeps,
+  { ctx, route, principal, header }: Keyed,
+  next: () => Promise<unknown>,
+): Promise<void> {
+  const request = {
+    tenantId: principal.tenantId,
+    key: parseKey(header),
+    route: `${route.method} ${route.path}`,
+    fingerprint: fingerprint(ctx, route, principal),
+  };
+  const codec = answerCodec(route.secretAnswer === true ? deps.secretBox : undefined, request);
+  const outcome = await deps.idempotency.claim(request);
+  if (outcome.kind === 'claimed') {
+    await runClaimed(ctx, next, { ...deps, codec, claim: outcome.claim });
+  } else {
+    refuseOther(outcome, request.fingerprint);
+    ctx.state.answer = codec.decode(outcome.answer);
+  }
 }
 
 type Taken = Exclude<ClaimOutcome, { kind: 'claimed' }>;
@@ -75,14 +87,19 @@ export function parseKey(header: string): string {
   return key;
 }
 
-/** What makes two requests the same. An answer that holds a secret is only for the very key that got it first. */
+/** What makes two requests the same. */
 function fingerprint(ctx: ApiContext, route: Route, principal: Principal): Buffer {
-  const asker = route.secretAnswer === true ? principal.keyId : '';
-  const head = [route.method, ctx.path, ctx.querystring, asker].join('\n');
+  const head = [route.method, ctx.path, ctx.querystring, audience(route, principal)].join('\n');
   return createHash('sha256')
     .update(`${head}\n\n`)
     .update(ctx.state.bodyBytes ?? '')
     .digest();
+}
+
+/** Who may get the answer again: one with a secret, the very key that got it; one to `admin`, who is shown more, those with it. */
+function audience({ secretAnswer }: Route, { keyId, scopes }: Principal): string {
+  if (secretAnswer === true) return keyId;
+  return scopes.includes('admin') ? 'admin' : '';
 }
 
 interface Claimed extends IdempotencyDeps {

@@ -1,9 +1,10 @@
 /** Finds the route of a request. The router only finds: what a route asks for is done by the middleware that follow. */
-import { type Middleware } from 'koa';
-import Router from '@koa/router';
+import Router, { type Layer } from '@koa/router';
 import { AppError } from '../../domain/errors';
 import type { Route } from '../route';
 import type { ApiContext, ApiMiddleware, ApiState } from '../state';
+
+const SLASH = 0x2f;
 
 export interface RouteMatching {
   /** Sets `state.route` and goes on; on nothing found it goes on without. */
@@ -12,24 +13,63 @@ export interface RouteMatching {
   refuseUnmatched: ApiMiddleware;
 }
 
+interface Entry {
+  route: Route;
+  layer: Layer<ApiState>;
+  /** of the path, up to its first parameter */
+  start: string;
+}
+
+const NONE: readonly Entry[] = [];
+
+/** By method and number of segments: each request has but a few patterns to be held against. */
+type Index = Map<string, Entry[][]>;
+
 export function routeMatching(routes: readonly Route[]): RouteMatching {
   const router = new Router<ApiState>({ sensitive: true });
-  for (const route of mostSpecificLast(routes)) {
-    router.register(routerPath(route.path), methodsOf(route), async (ctx, next) => {
-      ctx.state.route = route;
-      ctx.state.rawParams = ctx.params;
-      await next();
-    });
+  const index: Index = new Map();
+  for (const route of mostSpecificFirst(routes)) {
+    // One path makes one layer.
+    const layer = router.register(
+      routerPath(route.path),
+      [route.method.toUpperCase()],
+      () => undefined,
+    ) as Layer<ApiState>;
+    const entry = { route, layer, start: route.path.split('{', 1)[0] ?? '' };
+    // The router adds HEAD to each GET by itself.
+    for (const method of layer.methods) {
+      const shelves = index.get(method) ?? [];
+      index.set(method, shelves);
+      (shelves[segmentsOf(route.path)] ??= []).push(entry);
+    }
   }
-  return { match: router.routes() as Middleware<ApiState>, refuseUnmatched: refuseUnmatched(router) };
+  return { match: match(index), refuseUnmatched: refuseUnmatched(router) };
+}
+
+function match(index: Index): ApiMiddleware {
+  return function match(ctx, next) {
+    const { path, state } = ctx;
+    for (const { route, layer, start } of index.get(ctx.method)?.[segmentsOf(path)] ?? NONE) {
+      if (!path.startsWith(start) || !layer.match(path)) continue;
+      state.route = route;
+      state.rawParams = layer.params(path, layer.captures(path));
+      break;
+    }
+    return next();
+  };
+}
+
+/** Slashes but for one at the end, which the router takes as none. */
+function segmentsOf(path: string): number {
+  let slashes = 0;
+  const end = path.length - 1;
+  for (let at = 0; at < end; at++) if (path.charCodeAt(at) === SLASH) slashes++;
+  return slashes;
 }
 
 function refuseUnmatched(router: Router<ApiState>): ApiMiddleware {
-  return async function refuseUnmatched(ctx, next) {
-    if (ctx.state.route !== undefined && !isRefusedHead(ctx, ctx.state.route)) {
-      await next();
-      return;
-    }
+  return function refuseUnmatched(ctx, next) {
+    if (ctx.state.route !== undefined && !isRefusedHead(ctx, ctx.state.route)) return next();
     const allowed = allowedMethods(router, ctx.path);
     if (allowed.length === 0) throw new AppError('not_found', 'There is nothing at this address.');
     ctx.set('Allow', allowed.join(', '));
@@ -37,6 +77,7 @@ function refuseUnmatched(router: Router<ApiState>): ApiMiddleware {
       throw new AppError('method_not_allowed', `Allowed here: ${allowed.join(', ')}.`);
     }
     ctx.status = 204;
+    return undefined;
   };
 }
 
@@ -49,15 +90,10 @@ function allowedMethods(router: Router<ApiState>, path: string): string[] {
   return methods.length === 0 ? [] : [...new Set(methods), 'OPTIONS'].sort();
 }
 
-/** The router adds HEAD to each GET by itself. */
-function methodsOf(route: Route): string[] {
-  return [route.method.toUpperCase()];
-}
-
-/** All routes that match run in the order they stand, and the last one sets the route. */
-function mostSpecificLast(routes: readonly Route[]): Route[] {
+/** The first that matches is taken; of two with as many parameters it is the one that stands later in the table. */
+function mostSpecificFirst(routes: readonly Route[]): Route[] {
   const parameters = (route: Route): number => route.path.split('{').length;
-  return [...routes].sort((a, b) => parameters(b) - parameters(a));
+  return [...routes].reverse().sort((a, b) => parameters(a) - parameters(b));
 }
 
 function routerPath(path: string): string {

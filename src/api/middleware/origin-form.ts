@@ -2,10 +2,10 @@
 import type { ApiMiddleware } from '../state';
 
 export function originForm(): ApiMiddleware {
-  return async function originForm(ctx, next) {
+  return function originForm(ctx, next) {
     const target = ctx.req.url ?? '/';
     if (!target.startsWith('/')) ctx.req.url = toOriginForm(target);
-    await next();
+    return next();
   };
 }
 

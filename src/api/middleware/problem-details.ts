@@ -1,5 +1,6 @@
 /** Whatever is thrown below becomes a problem; what nobody foresaw goes to the log whole and to the client not at all. */
 import { isAppError } from '../../domain/errors';
+import { withoutKeys } from '../../domain/key/key-format';
 import { closeAfterAnswer } from '../linger';
 import { toProblem } from '../problem';
 import type { ApiContext, ApiMiddleware } from '../state';
@@ -8,13 +9,11 @@ import type { ApiContext, ApiMiddleware } from '../state';
 const LINGER = { bytesMax: 16 * 1024 * 1024, timeMaxMs: 2_000 };
 
 export function problemDetails(): ApiMiddleware {
-  return async function problemDetails(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
+  return function problemDetails(ctx, next) {
+    return next().then(undefined, (error: unknown) => {
       if (ctx.headerSent || ctx.state.signal.aborted) breakOff(ctx, error);
       else answer(ctx, error);
-    }
+    });
   };
 }
 
@@ -26,7 +25,8 @@ function answer(ctx: ApiContext, error: unknown): void {
   ctx.respond = true;
   ctx.status = problem.status;
   ctx.set(problem.headers);
-  ctx.body = JSON.stringify(problem.body);
+  // Problems say what was sent, and end up in the logs of others.
+  ctx.body = withoutKeys(JSON.stringify(problem.body));
   ctx.set('Content-Type', problem.headers['Content-Type'] ?? '');
 }
 

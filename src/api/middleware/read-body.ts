@@ -11,11 +11,11 @@ export const BODY_BYTES_MAX = 1024 * 1024;
 const BODY_TIME_MAX_MS = 30_000;
 
 export function readBody(): ApiMiddleware {
-  return async function readBody(ctx, next) {
+  return function readBody(ctx, next) {
     const route = matchedRoute(ctx);
+    if (takesJson(route)) return readJson(ctx, route).then(next);
     if (route.rawBody !== undefined) requireMediaType(ctx, route.rawBody);
-    else if (takesJson(route)) await readJson(ctx, route);
-    await next();
+    return next();
   };
 }
 

@@ -3,10 +3,11 @@ import { AppError, type ErrorDetail } from '../../domain/errors';
 import type { ApiMiddleware } from '../state';
 
 export function readableUrl(): ApiMiddleware {
-  return async function readableUrl(ctx, next) {
+  return function readableUrl(ctx, next) {
     storable(decode(ctx.path, 'path'), 'The path');
-    ctx.state.rawQuery = parseQuery(ctx.querystring);
-    await next();
+    const { querystring } = ctx;
+    if (querystring !== '') ctx.state.rawQuery = parseQuery(querystring);
+    return next();
   };
 }
 
@@ -34,6 +35,7 @@ function queryText(text: string): string {
 }
 
 function decode(text: string, part: string): string {
+  if (!text.includes('%')) return text;
   try {
     return decodeURIComponent(text);
   } catch {

@@ -1,27 +1,26 @@
 /** Every request has an id, given by the client or made here, that the answer, the log and problems carry. */
-import type { ServerResponse } from 'node:http';
+import type { ClientAddress } from '../access/client-address';
 import type { Log } from '../ports';
+import { RequestState } from '../request-state';
 import type { ApiMiddleware } from '../state';
 
 const SANE = /^[\w.:/+=-]{1,128}$/;
 
-export function requestId(deps: { newRequestId(): string; log: Log }): ApiMiddleware {
-  return async function requestId(ctx, next) {
-    const given = ctx.get('X-Request-Id');
-    const id = SANE.test(given) ? given : deps.newRequestId();
-    ctx.state.requestId = id;
-    ctx.state.log = deps.log.child({ request_id: id });
-    ctx.state.signal = signalOf(ctx.res);
-    ctx.set('X-Request-Id', id);
-    ctx.set('X-Content-Type-Options', 'nosniff');
-    await next();
-  };
+export interface RequestIdDeps {
+  newRequestId(): string;
+  clientAddress: ClientAddress;
+  log: Log;
 }
 
-function signalOf(res: ServerResponse): AbortSignal {
-  const controller = new AbortController();
-  res.once('close', () => {
-    if (!res.writableFinished) controller.abort();
-  });
-  return controller.signal;
+export function requestId(deps: RequestIdDeps): ApiMiddleware {
+  return function requestId(ctx, next) {
+    const { req, res } = ctx;
+    const given = req.headers['x-request-id'];
+    const id = typeof given === 'string' && SANE.test(given) ? given : deps.newRequestId();
+    const clientAddress = deps.clientAddress(req);
+    ctx.state = new RequestState({ requestId: id, clientAddress, log: deps.log, res });
+    res.setHeader('X-Request-Id', id);
+    res.setHeader('X-Content-Type-Options', 'nosniff');
+    return next();
+  };
 }

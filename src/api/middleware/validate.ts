@@ -2,19 +2,20 @@
 import { type ZodType, z } from 'zod';
 import { AppError, type ErrorDetail } from '../../domain/errors';
 import type { Route } from '../route';
+import { NO_QUERY } from '../request-state';
 import { type ApiContext, type ApiMiddleware, matchedRoute } from '../state';
 import { toErrorDetails } from '../validation';
 
 export function validate(): ApiMiddleware {
   const nothing = z.strictObject({});
-  return async function validate(ctx, next) {
+  return function validate(ctx, next) {
     const route = matchedRoute(ctx);
     ctx.state.params = checkParams(route, ctx.state.rawParams ?? {});
     const errors: ErrorDetail[] = [];
     ctx.state.query = check(queryCheck(route, ctx, nothing), errors);
     ctx.state.body = check(bodyCheck(route, ctx, nothing), errors);
     if (errors.length > 0) throw new AppError('validation_failed', sentence(errors), { errors });
-    await next();
+    return next();
   };
 }
 
@@ -32,9 +33,10 @@ interface Check {
 }
 
 function queryCheck(route: Route, ctx: ApiContext, nothing: ZodType): Check {
+  const { rawQuery } = ctx.state;
   // Pages for people are linked to with whatever a mailer or a browser adds.
-  const schema = route.query ?? (route.hidden === true ? undefined : nothing);
-  return { schema, value: ctx.state.rawQuery, at: 'parameter' };
+  const anythingGoes = route.hidden === true || rawQuery === NO_QUERY;
+  return { schema: route.query ?? (anythingGoes ? undefined : nothing), value: rawQuery, at: 'parameter' };
 }
 
 function bodyCheck(route: Route, ctx: ApiContext, nothing: ZodType): Check {

@@ -42,7 +42,10 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   invalid_chunk_token: 'Send the `token` of the loan that the activity got, on the addresses of that loan.',
   chunk_token_expired: 'Return from the activity: the engine lends the chunk out again, with a new token.',
   missing_scope: 'Use a key that has the scope the route names, or have one made.',
-  scope_escalation: 'Ask for scopes that your own key has, or create the key with an admin key.',
+  scope_escalation:
+    'Ask for no more than your own key has: scopes, time, addresses and limits. An admin key may give what it likes.',
+  address_not_allowed:
+    'The key has `allowed_cidrs`, and the request came from elsewhere. Behind a proxy, `MILLRACE_TRUSTED_PROXIES` must name it.',
   not_found: 'Check the id and the address. What belongs to another tenant answers the same.',
   method_not_allowed: 'The `Allow` header lists the methods of this address.',
   request_too_slow: 'The body must have arrived within 30 seconds, the headers within 20.',
@@ -56,7 +59,12 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   job_not_ended: 'Wait for the end of the job, or cancel it; then ask again.',
   nothing_to_retry: 'Every item of the job succeeded: there is nothing to do again.',
   job_in_use: 'A retry of this job is just taking its items over. Ask again in a moment.',
+  plan_exists: 'Change that plan by PATCH, or take another name.',
+  own_tenant: 'Ask with an admin key of another tenant.',
   invalid_transition: 'Look at the status of the job: what was asked for does not lead on from there.',
+  key_not_active: 'A key that has expired or was revoked does not come back: create a new one.',
+  last_admin_key:
+    'Create another key with `admin` and without an end first. Lost them all? `admin create-key` on the server makes one.',
   idempotency_in_progress:
     'The first request with this key still runs. Wait, then send the same request again.',
   body_too_large: 'A JSON body may have 1 MiB. Send many items by `PUT /v1/jobs/{id}/items`, which streams.',
@@ -67,6 +75,7 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   validation_failed:
     'Every finding is in `errors`, with a JSON pointer into the body or the name of a query parameter.',
   unknown_handler: '`GET /v1/handlers` lists the handlers there are.',
+  unknown_plan: '`GET /v1/plans` lists the plans there are.',
   invalid_params: 'Read what the handler says of its `params` in `GET /v1/handlers`.',
   invalid_expression: 'Correct the JSONata expression; `detail` tells what is wrong with it and where.',
   invalid_item: '`errors` has the line and what is wrong with it. Nothing of the upload was kept.',
@@ -77,6 +86,12 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   idempotency_mismatch:
     'Use a new Idempotency-Key for a new request; only the very same request may be repeated.',
   too_many_items: 'Split the items over several jobs, or move to a larger plan.',
+  quota_exceeded:
+    'Wait until the period is over (`Retry-After`), make a smaller job, or move to a larger plan. `GET /v1/usage` shows what is left.',
+  too_many_failures:
+    'From this address came too many requests whose key was unknown or not accepted. Wait for `Retry-After`, and correct the key.',
+  rate_limited:
+    'Wait for `Retry-After`; `violated-policies` names the limit. `RateLimit` on every answer says what is left (docs/limits.md).',
   too_many_uploads: 'Wait until an upload has ended; `Retry-After` says how long.',
   too_many_downloads:
     'Wait until a Parquet download has ended; `Retry-After` says how long. Other formats have no such limit.',

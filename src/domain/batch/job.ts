@@ -99,6 +99,8 @@ export interface JobRef {
 export interface NewJob {
   id: string;
   tenantId: string;
+  /** of the key that asks for it; null: nobody's key */
+  keyId: string | null;
   name: string | null;
   handler: string;
   params: Json;
@@ -119,6 +121,8 @@ export interface JobPatch {
 export interface NewRetry {
   /** of the new job */
   id: string;
+  /** of the key that asks for it; null: nobody's key */
+  keyId: string | null;
   /** left out: the ended job's */
   name?: string | null | undefined;
   metadata?: Record<string, string> | undefined;

@@ -8,6 +8,7 @@ export const KEY_RANDOM_LENGTH = 30;
 const BRAND = 'mrk_';
 const CHECKSUM_LENGTH = 6;
 const SHAPE = new RegExp(`^${BRAND}[0-9A-Za-z]{${KEY_RANDOM_LENGTH + CHECKSUM_LENGTH}}$`);
+const ANYWHERE = new RegExp(`${BRAND}[0-9A-Za-z]{${KEY_RANDOM_LENGTH + CHECKSUM_LENGTH}}`, 'g');
 const SHOWN_LENGTH = 12;
 
 /** @param random 30 characters of `KEY_ALPHABET` */
@@ -24,6 +25,11 @@ export function isWellFormedKey(text: string): boolean {
 /** What a person recognises a key by; tells 8 of its 30 random characters. */
 export function shownPrefix(key: string): string {
   return key.slice(0, SHOWN_LENGTH);
+}
+
+/** For a text that others will read or keep: a key that was sent in the wrong place is taken out. */
+export function withoutKeys(text: string): string {
+  return text.includes(BRAND) ? text.replace(ANYWHERE, `${BRAND}[redacted]`) : text;
 }
 
 function checksum(text: string): string {

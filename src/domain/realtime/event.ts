@@ -17,6 +17,10 @@ export const JOB_EVENT_TYPES = [
 ] as const;
 export type JobEventType = (typeof JOB_EVENT_TYPES)[number];
 
+/** About a tenant: most, or all, of what its plan allows in a period is used. */
+export const QUOTA_EVENT_TYPES = ['quota.warning', 'quota.exceeded'] as const;
+export type QuotaEventType = (typeof QUOTA_EVENT_TYPES)[number];
+
 /** An event as it stands in the `events` table. */
 export interface StoredEvent {
   id: string;

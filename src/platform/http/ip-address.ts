@@ -1,12 +1,13 @@
-/** IP addresses as numbers: what an IPv6 address carries of IPv4. */
-import net from 'node:net';
+/** What an IPv6 address carries of IPv4. */
+import { formatAddress, parseAddress, unmapGroups } from '../../domain/net/ip-address';
 
 /** The IPv4 address of an IPv4-mapped one (`::ffff:127.0.0.1`); any other address without its zone, as it is. */
 export function unmapped(address: string): string {
   const bare = address.replace(/%.*$/, '');
-  if (!net.isIPv6(bare)) return bare;
-  const groups = groupsOf(bare);
-  return startsWith(groups, [0, 0, 0, 0, 0, 0xffff]) ? toIpv4(groups[6], groups[7]) : bare;
+  const groups = parseAddress(bare);
+  if (groups === undefined) return bare;
+  const unmapped = unmapGroups(groups);
+  return unmapped === groups ? bare : formatAddress(unmapped);
 }
 
 /**
@@ -14,7 +15,8 @@ export function unmapped(address: string): string {
  * NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380).
  */
 export function carriedIpv4(ipv6: string): string | undefined {
-  const groups = groupsOf(ipv6);
+  const groups = parseAddress(ipv6);
+  if (groups === undefined) return undefined;
   const [, second, third, , , , seventh = 0, last = 0] = groups;
   if (startsWith(groups, [0, 0, 0, 0, 0, 0]) && seventh > 0) return toIpv4(seventh, last);
   if (startsWith(groups, [0, 0, 0, 0, 0xffff, 0])) return toIpv4(seventh, last);
@@ -29,23 +31,5 @@ function startsWith(groups: readonly number[], start: readonly number[]): boolea
 }
 
 function toIpv4(high = 0, low = 0): string {
-  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
-}
-
-/** The eight 16-bit groups of what `net.isIPv6` takes for an address. */
-function groupsOf(ipv6: string): number[] {
-  const [head = '', tail] = ipv6.split('::');
-  const start = toGroups(head);
-  if (tail === undefined) return start;
-  const end = toGroups(tail);
-  return [...start, ...Array<number>(8 - start.length - end.length).fill(0), ...end];
-}
-
-function toGroups(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((part) => {
-    if (!part.includes('.')) return [Number.parseInt(part, 16)];
-    const [a = 0, b = 0, c = 0, d = 0] = part.split('.').map(Number);
-    return [a * 256 + b, c * 256 + d];
-  });
+  return formatAddress([high, low]);
 }

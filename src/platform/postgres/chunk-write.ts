@@ -14,18 +14,28 @@ import { copyField } from './copy-text';
 import { RETRY_CLEAR, RETRY_DEFER } from './retry-statements';
 import { type Database, type Queryable, statement, type Transaction } from './statement';
 
+/** What a tenant has used is appended beside what was done, so both stand or fall together (docs/adr/0029-usage-deltas.md). */
+const COUNT_ITEMS = `insert into usage_deltas (tenant_id, key_id, day, metric, amount)
+  select j.tenant_id, j.key_id, (now() at time zone 'UTC')::date, 'items', `;
+
 /**
  * $5 items have ended: where one had the process to itself it was among them, and its mark goes. $6 of them are to be
- * written as succeeded, $7 as failed. A written result clears the lost attempts, below the limit at which a chunk is suspected.
+ * written as succeeded, $7 as failed, and count as used by tenant $8. A written result clears the lost attempts, below the
+ * limit at which a chunk is suspected.
  */
 export const CHUNK_FENCE = statement<{ epoch: number }>(
   'chunk.fence',
-  `update chunks set running = $4, clean_items = clean_items + $5,
-     marked_index = case when $5 > 0 then null else marked_index end,
-     succeeded = succeeded + $6, failed = failed + $7,
-     lost_attempts = case when lost_attempts >= ${LOST_ATTEMPTS_MAX} or $6 + $7 = 0 then lost_attempts else 0 end,
-     touched_at = now()
-   where job_id = $1 and no = $2 and epoch = $3 returning epoch`,
+  `with fenced as (
+     update chunks set running = $4, clean_items = clean_items + $5,
+       marked_index = case when $5 > 0 then null else marked_index end,
+       succeeded = succeeded + $6, failed = failed + $7,
+       lost_attempts = case when lost_attempts >= ${LOST_ATTEMPTS_MAX} or $6 + $7 = 0 then lost_attempts else 0 end,
+       touched_at = now()
+     where job_id = $1 and no = $2 and epoch = $3 returning epoch
+   ), counted as (
+     ${COUNT_ITEMS} $6 + $7 from fenced, jobs j where j.tenant_id = $8 and j.id = $1 and $6 + $7 > 0
+   )
+   select epoch from fenced`,
 );
 
 export const RESULTS_COPY = statement(
@@ -33,7 +43,7 @@ export const RESULTS_COPY = statement(
   `copy results (job_id, index, status, output, error, attempts, duration_ms) from stdin`,
 );
 
-/** The first result of an item stands. Counters move by the rows really inserted. */
+/** The first result of an item stands. Counters, and what tenant $5 has used, move by the rows really inserted. */
 export const CHUNK_WRITE = statement<{ succeeded: number; failed: number }>(
   'chunk.write',
   `with written as (
@@ -45,6 +55,9 @@ export const CHUNK_WRITE = statement<{ succeeded: number; failed: number }>(
    ), n as (
      select count(*) filter (where status = 'succeeded')::int as succeeded,
             count(*) filter (where status = 'failed')::int as failed from written
+   ), counted as (
+     ${COUNT_ITEMS} n.succeeded + n.failed
+     from n, jobs j where j.tenant_id = $5 and j.id = $1 and n.succeeded + n.failed > 0
    )
    update chunks c set succeeded = c.succeeded + n.succeeded, failed = c.failed + n.failed,
      lost_attempts = case when c.lost_attempts >= $4 or n.succeeded + n.failed = 0 then c.lost_attempts else 0 end
@@ -102,7 +115,10 @@ export async function insertOutcomes(tx: Queryable, { held, outcomes, running }:
   await fence(tx, { held, outcomes, running }, { succeeded: 0, failed: 0 });
   const ended = outcomes.filter((o) => o.status !== 'deferred');
   const jobUuid = decodeId('job', held.jobId);
-  if (ended.length > 0) await tx.run(CHUNK_WRITE, [jobUuid, held.no, toRecords(ended), LOST_ATTEMPTS_MAX]);
+  if (ended.length > 0) {
+    const tenantUuid = decodeId('tenant', held.tenantId);
+    await tx.run(CHUNK_WRITE, [jobUuid, held.no, toRecords(ended), LOST_ATTEMPTS_MAX, tenantUuid]);
+  }
   await keepRetries(tx, held, outcomes);
 }
 
@@ -118,6 +134,7 @@ async function fence(
     outcomes.length,
     counts.succeeded,
     counts.failed,
+    decodeId('tenant', held.tenantId),
   ]);
   if (row === undefined) throw superseded();
 }

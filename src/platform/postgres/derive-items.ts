@@ -10,15 +10,17 @@ import { decodeId } from '../../domain/ids';
 import { type EventAppender, jobEvent } from './job-events';
 import { JOB_LOCK, keyOf, oneJob } from './job-find';
 import { JOB_COLUMNS, type JobRow, LIVE_COUNTS, toJob } from './job-row';
+import { refuseTooMany } from './items-allowed';
+import { reserveItems } from './quota-store';
 import { type Queryable, statement } from './statement';
 
 /** In SQL, so that params and reduce keep their exact text, and what is sealed in them stays sealed. */
 export const RETRY_INSERT = statement<JobRow>(
   'retry.insert',
   `insert into jobs as j (id, tenant_id, name, handler, params, reduce, options, metadata, status, total, chunk_items,
-     queued_at, expires_at, parent_job_id)
+     queued_at, expires_at, parent_job_id, key_id, quota_month, quota_items)
    select $3, p.tenant_id, $4, p.handler, p.params, p.reduce, $5, $6, 'queued', p.failed + p.cancelled, $7,
-     now(), now() + make_interval(secs => ($5::json ->> 'expires_in_seconds')::float8), p.id
+     now(), now() + make_interval(secs => ($5::json ->> 'expires_in_seconds')::float8), p.id, $8, $9, p.failed + p.cancelled
    from jobs p where p.tenant_id = $1 and p.id = $2
    on conflict (parent_job_id) where parent_job_id is not null do nothing
    returning j.*, 0 as running`,
@@ -37,7 +39,7 @@ export interface Retried {
 
 /**
  * @param db a transaction
- * @throws AppError `not_found`, `job_not_ended`, `nothing_to_retry`
+ * @throws AppError `not_found`, `job_not_ended`, `nothing_to_retry`, `too_many_items`, `quota_exceeded`
  */
 export async function retryJob(
   { db, events }: { db: Queryable; events: EventAppender },
@@ -51,6 +53,7 @@ export async function retryJob(
   if (known !== undefined) return { job: toJob(known), made: false };
   const total = parent.failed + parent.cancelled;
   if (total === 0) throw new AppError('nothing_to_retry', 'No item of the job failed or was left out.');
+  await refuseTooMany(db, ref.tenantId, total);
   const row = await oneJob(db, RETRY_INSERT, [
     ...keyOf(ref),
     decodeId('job', wish.id),
@@ -58,6 +61,8 @@ export async function retryJob(
     JSON.stringify(wish.options),
     JSON.stringify(wish.metadata ?? parent.metadata),
     chunkItems(total),
+    wish.keyId === null ? null : decodeId('key', wish.keyId),
+    await reserveItems({ db, events }, ref.tenantId, total),
   ]);
   await events.append([jobEvent('job.created', { ...row, status: 'created' }), jobEvent('job.queued', row)]);
   return { job: toJob(row), made: true };

@@ -15,7 +15,7 @@ export interface NewEvent {
   /** exact JSON text */
   data: string;
   /** tells apart events of one type that may happen to one subject again, e.g. the version of the desired state */
-  occurrence?: number;
+  occurrence?: number | string;
 }
 
 export interface EventStore {

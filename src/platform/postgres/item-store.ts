@@ -26,11 +26,12 @@ export interface ItemStoreDeps {
   /** a small pool of its own: a slow upload holds its connection for as long as it takes */
   uploads: Pick<PostgresDatabase, 'connect'>;
   jobsOn(queryable: Queryable): UploadBook;
+  /** whatever the plan */
   itemsMax: number;
 }
 
 export interface ItemStore extends ItemReads, ResultReads {
-  upload(ref: Ref, items: AsyncIterable<readonly NewItem[]>): Promise<Job>;
+  upload(ref: Ref, items: AsyncIterable<readonly NewItem[]>, planMax: number | null): Promise<Job>;
 }
 
 /** The column's type. */
@@ -38,7 +39,8 @@ export const ITEM_INDEX_MAX = 2_147_483_647;
 
 export function createItemStore(deps: ItemStoreDeps): ItemStore {
   return {
-    upload: (ref, items) => upload(deps, ref, items),
+    upload: (ref, items, planMax) =>
+      upload({ ...deps, itemsMax: Math.min(deps.itemsMax, planMax ?? deps.itemsMax) }, ref, items),
     ...createItemReads(deps.db),
     ...createResultReads(deps.db),
   };

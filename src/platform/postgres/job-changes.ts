@@ -11,12 +11,14 @@ import type { JobEventType } from '../../domain/realtime/event';
 import { type EventAppender, jobEvent } from './job-events';
 import { JOB_FIND, JOB_LOCK, keyOf, oneJob } from './job-find';
 import { END_PAUSE, type JobRow, toJob } from './job-row';
+import { refuseTooMany } from './items-allowed';
+import { reserveItems } from './quota-store';
 import { type Queryable, type Statement, statement } from './statement';
 
 /** The clock of `expires_in_seconds` runs from here; without one `expires_at` comes out null. */
 export const JOB_START = statement<JobRow>(
   'job.start',
-  `update jobs j set status = 'queued', queued_at = now(), chunk_items = $3,
+  `update jobs j set status = 'queued', queued_at = now(), chunk_items = $3, quota_month = $4, quota_items = total,
      expires_at = now() + make_interval(secs => (options ->> 'expires_in_seconds')::float8)
    where tenant_id = $1 and id = $2 and status = 'created' returning j.*, 0 as running`,
 );
@@ -100,7 +102,9 @@ async function start({ db, events }: By, ref: JobRef): Promise<Job> {
     throw new AppError('job_already_ended', 'The job has ended; retry derives a new one.');
   if (before.status !== 'created') return toJob(await oneJob(db, JOB_FIND, keyOf(ref)));
   if (before.total === 0) throw new AppError('job_has_no_items', 'Upload items before the job is started.');
-  const row = await oneJob(db, JOB_START, [...keyOf(ref), chunkItems(before.total)]);
+  await refuseTooMany(db, ref.tenantId, before.total);
+  const month = await reserveItems({ db, events }, ref.tenantId, before.total);
+  const row = await oneJob(db, JOB_START, [...keyOf(ref), chunkItems(before.total), month]);
   await events.append([jobEvent('job.queued', row)]);
   return toJob(row);
 }

@@ -30,6 +30,10 @@ export async function oneJob(
   values: readonly unknown[],
 ): Promise<JobRow> {
   const [row] = await db.run(stmt, values);
-  if (row === undefined) throw new AppError('not_found', 'There is no job with this id.');
+  if (row === undefined) throw noSuchJob();
   return row;
+}
+
+export function noSuchJob(): AppError {
+  return new AppError('not_found', 'There is no job with this id.');
 }

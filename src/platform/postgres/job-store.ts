@@ -13,8 +13,8 @@ import { createSummaryStore } from './summary-store';
 
 export const JOB_INSERT = statement<JobRow>(
   'job.insert',
-  `insert into jobs as j (id, tenant_id, name, handler, params, reduce, options, metadata, status)
-   values ($1, $2, $3, $4, $5, $6, $7, $8, 'created') returning j.*, 0 as running`,
+  `insert into jobs as j (id, tenant_id, name, handler, params, reduce, options, metadata, status, key_id)
+   values ($1, $2, $3, $4, $5, $6, $7, $8, 'created', $9) returning j.*, 0 as running`,
 );
 
 /** Pages newest first; a filter that is null lets all pass. */
@@ -84,6 +84,7 @@ async function insertJob(db: Queryable, events: EventAppender, job: NewJob): Pro
     job.reduce === null ? null : JSON.stringify(job.reduce),
     JSON.stringify(job.options),
     JSON.stringify(job.metadata),
+    job.keyId === null ? null : decodeId('key', job.keyId),
   ]);
   await events.append([jobEvent('job.created', row)]);
   return toJob(row);

@@ -1,27 +1,17 @@
-/** API keys: only their SHA-256 is kept. */
-import { decodeId, encodeId, tryDecodeId } from '../../domain/ids';
+/** API keys; of their secrets only the SHA-256 is kept. Fulfils `KeyStore` of src/api/key/ports.ts. */
+import { AppError } from '../../domain/errors';
+import { decodeId, tryDecodeId } from '../../domain/ids';
+import type { KeyBounds } from '../../domain/key/key-bounds';
+import type { KeyStatus } from '../../domain/key/key-status';
 import type { Scope } from '../../domain/key/scopes';
-import { PLAN_COLUMNS, type PlanRow, toPlan } from './plan-row';
-import { type Queryable, statement } from './statement';
-
-interface KeyRow {
-  id: string;
-  tenant_id: string;
-  name: string;
-  prefix: string;
-  scopes: Scope[];
-  expires_at: Date | null;
-  revoked_at: Date | null;
-  created_at: Date;
-}
-
-const KEY_COLUMNS = 'id, tenant_id, name, prefix, scopes, expires_at, revoked_at, created_at';
+import { KEY_COLUMNS, type KeyRecord, type KeyRow, toKey } from './key-row';
+import { type Queryable, type Statement, statement } from './statement';
 
 export const KEY_INSERT = statement<KeyRow>(
   'key.insert',
   `with made as (
-     insert into api_keys (id, tenant_id, name, prefix, scopes, expires_at) values ($1, $2, $3, $4, $6, $7)
-     returning ${KEY_COLUMNS}
+     insert into api_keys (id, tenant_id, name, prefix, scopes, expires_at, allowed_cidrs, requests_per_minute, requests_per_day)
+     values ($1, $2, $3, $4, $6, $7, $8, $9, $10) returning ${KEY_COLUMNS}
    ), secret as (insert into api_key_secrets (hash, key_id) select $5, id from made)
    select ${KEY_COLUMNS} from made`,
 );
@@ -37,50 +27,85 @@ export const KEY_FIND_ANYWHERE = statement<KeyRow>(
   `select ${KEY_COLUMNS} from api_keys where id = $1`,
 );
 
-/** Without a tenant: it is the key that says which tenant asks. */
-export const KEY_FIND_BY_HASH = statement<
-  KeyRow &
-    PlanRow & {
-      tenant_name: string;
-      key_requests_per_minute: number | null;
-      key_requests_per_day: string | null;
-      ends_at: Date | null;
-      allowed_cidrs: string[];
-    }
->(
-  'key.find_by_hash',
-  `select k.id, k.tenant_id, k.name, k.prefix, k.scopes, k.expires_at, k.revoked_at, k.created_at,
-     k.requests_per_minute as key_requests_per_minute, k.requests_per_day as key_requests_per_day, k.allowed_cidrs, s.ends_at,
-     t.name as tenant_name, ${PLAN_COLUMNS}
-   from api_key_secrets s join api_keys k on k.id = s.key_id join tenants t on t.id = k.tenant_id
-   cross join lateral plan_of(k.tenant_id, now()) p where s.hash = $1`,
+/** Newest first; a filter that is null lets all pass. The cases are those of `keyStatus` in src/domain/key/key-status.ts. */
+export const KEY_LIST = statement<KeyRow>(
+  'key.list',
+  `select ${KEY_COLUMNS} from api_keys where tenant_id = $1 and ($2::uuid is null or id < $2)
+     and ($3::text is null or $3 = case when revoked_at is not null then 'revoked' when expires_at <= $4 then 'expired' else 'active' end)
+   order by id desc limit $5`,
 );
 
-export interface KeyRecord extends Omit<KeyRow, 'id' | 'tenant_id'> {
-  id: string;
-  tenant_id: string;
+export const KEY_UPDATE = statement<KeyRow>(
+  'key.update',
+  `update api_keys set name = $3, scopes = $4, expires_at = $5, allowed_cidrs = $6, requests_per_minute = $7, requests_per_day = $8
+   where tenant_id = $1 and id = $2 returning ${KEY_COLUMNS}`,
+);
+
+export const KEY_REVOKE = statement(
+  'key.revoke',
+  'update api_keys set revoked_at = now() where tenant_id = $1 and id = $2 and revoked_at is null',
+);
+
+export const KEY_ROTATE = statement<KeyRow>(
+  'key.rotate',
+  `with ended as (
+     update api_key_secrets set ends_at = now() + $5 * interval '1 second'
+     where key_id = $2 and (ends_at is null or ends_at > now() + $5 * interval '1 second')
+   ), made as (insert into api_key_secrets (hash, key_id) values ($4, $2))
+   update api_keys set prefix = $3, rotated_at = now() where tenant_id = $1 and id = $2 returning ${KEY_COLUMNS}`,
+);
+
+/** Over all tenants: a key with `admin` lets people into each. */
+export const KEY_OTHER_ADMINS = statement<{ any: boolean; lasting: boolean }>(
+  'key.other_admins',
+  `select count(*) > 0 as any, count(*) filter (where k.expires_at is null) > 0 as lasting
+   from api_keys k join tenants t on t.id = k.tenant_id
+   where 'admin' = any (k.scopes) and k.revoked_at is null and k.id <> $1 and t.deleted_at is null
+     and (k.expires_at is null or k.expires_at > now())`,
+);
+
+/** Until then whoever still uses an old secret is told that it ended. */
+export const KEY_SECRETS_PRUNE = statement<{ key_id: string }>(
+  'key.prune_secrets',
+  `delete from api_key_secrets where ends_at < now() - interval '30 days' returning key_id`,
+);
+
+interface KeyRef {
+  tenantId: string;
+  keyId: string;
 }
 
-export interface NewKey {
+interface NewSecret {
+  prefix: string;
+  hash: Uint8Array;
+}
+
+interface NewKey extends NewSecret {
   id: string;
   tenantId: string;
   name: string;
-  prefix: string;
-  hash: Uint8Array;
   scopes: readonly Scope[];
-  expiresAt: Date | null;
+  bounds: KeyBounds;
 }
 
+interface KeyPage {
+  tenantId: string;
+  after?: string | undefined;
+  status?: KeyStatus | undefined;
+  now: Date;
+  limit: number;
+}
+
+/** @param db for `update`, `rotate` and `revoke` the transaction in which the change is told to the log of changes */
 export function createKeyStore(db: Queryable) {
   return {
     insert: async (key: NewKey): Promise<KeyRecord> => {
+      const { name, prefix, hash, scopes, bounds } = key;
       const ids = [decodeId('key', key.id), decodeId('tenant', key.tenantId)];
-      const values = [...ids, key.name, key.prefix, key.hash, key.scopes, key.expiresAt];
-      const [row] = await db.run(KEY_INSERT, values);
-      return toKey(row as KeyRow);
+      return oneKey(db, KEY_INSERT, [...ids, name, prefix, hash, scopes, ...boundValues(bounds)]);
     },
 
-    find: async (ref: { tenantId: string; keyId: string }): Promise<KeyRecord | undefined> => {
+    find: async (ref: KeyRef): Promise<KeyRecord | undefined> => {
       const keyUuid = tryDecodeId('key', ref.keyId);
       if (keyUuid === undefined) return undefined;
       const [row] = await db.run(KEY_FIND, [decodeId('tenant', ref.tenantId), keyUuid]);
@@ -94,31 +119,40 @@ export function createKeyStore(db: Queryable) {
       return row && toKey(row);
     },
 
-    findByHash: async (hash: Uint8Array) => {
-      const [row] = await db.run(KEY_FIND_BY_HASH, [hash]);
-      return (
-        row && {
-          keyId: encodeId('key', row.id),
-          keyName: row.name,
-          prefix: row.prefix,
-          tenantId: encodeId('tenant', row.tenant_id),
-          tenantName: row.tenant_name,
-          plan: toPlan(row),
-          limits: {
-            requestsPerMinute: row.key_requests_per_minute,
-            requestsPerDay: row.key_requests_per_day === null ? null : Number(row.key_requests_per_day),
-          },
-          scopes: row.scopes,
-          expiresAt: row.expires_at,
-          revokedAt: row.revoked_at,
-          secretEndsAt: row.ends_at,
-          allowedCidrs: row.allowed_cidrs,
-        }
-      );
+    list: async ({ tenantId, after, status, now, limit }: KeyPage): Promise<KeyRecord[]> => {
+      const from = after === undefined ? null : decodeId('key', after);
+      const values = [decodeId('tenant', tenantId), from, status ?? null, now, limit];
+      return (await db.run(KEY_LIST, values)).map(toKey);
     },
+
+    update: (ref: KeyRef, content: KeyBounds & Pick<NewKey, 'name' | 'scopes'>): Promise<KeyRecord> =>
+      oneKey(db, KEY_UPDATE, [...idsOf(ref), content.name, content.scopes, ...boundValues(content)]),
+
+    rotate: (ref: KeyRef, secret: NewSecret & { overlapSeconds: number }): Promise<KeyRecord> =>
+      oneKey(db, KEY_ROTATE, [...idsOf(ref), secret.prefix, secret.hash, secret.overlapSeconds]),
+
+    revoke: async (ref: KeyRef): Promise<void> => void (await db.run(KEY_REVOKE, idsOf(ref))),
+
+    otherAdmins: async (keyId: string): Promise<{ any: boolean; lasting: boolean }> => {
+      const [row] = await db.run(KEY_OTHER_ADMINS, [decodeId('key', keyId)]);
+      return row ?? { any: false, lasting: false };
+    },
+
+    /** Drops secrets that ended long ago. @returns how many */
+    pruneSecrets: async (): Promise<number> => (await db.run(KEY_SECRETS_PRUNE)).length,
   };
 }
 
-function toKey(row: KeyRow): KeyRecord {
-  return { ...row, id: encodeId('key', row.id), tenant_id: encodeId('tenant', row.tenant_id) };
+function idsOf({ tenantId, keyId }: KeyRef): [string, string] {
+  return [decodeId('tenant', tenantId), decodeId('key', keyId)];
+}
+
+function boundValues(bounds: KeyBounds): unknown[] {
+  return [bounds.expires_at, bounds.allowed_cidrs, bounds.requests_per_minute, bounds.requests_per_day];
+}
+
+async function oneKey(db: Queryable, stmt: Statement<KeyRow>, values: unknown[]): Promise<KeyRecord> {
+  const [row] = await db.run(stmt, values);
+  if (row === undefined) throw new AppError('not_found', 'There is no key with this id.');
+  return toKey(row);
 }

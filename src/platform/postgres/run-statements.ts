@@ -3,6 +3,7 @@ import type { JobOptions, Json } from '../../domain/batch/job';
 import type { Reduce } from '../../domain/batch/reduce';
 import type { DesiredState, JobStatus, Outcome } from '../../domain/batch/status';
 import { END_PAUSE, type JobRow } from './job-row';
+import { QUOTA_GIVE_BACK } from './quota-store';
 import { statement } from './statement';
 
 export interface RunRow {
@@ -144,11 +145,15 @@ export const RUN_COUNT_RESULTS = statement<{ succeeded: number; failed: number }
           count(*) filter (where status = 'failed')::int as failed from results where job_id = $1`,
 );
 
+/** Repeated it ends nothing, and gives nothing back. */
 export const RUN_FINISH = statement<JobRow>(
   'run.finish',
-  `update jobs j set status = $3, succeeded = $4, failed = $5, cancelled = total - $4 - $5, summary = $6, error = $7,
-     ended_at = now()
-   where tenant_id = $1 and id = $2 and status = 'finalizing' returning j.*, 0 as running`,
+  `with ended as (
+     update jobs j set status = $3, succeeded = $4, failed = $5, cancelled = total - $4 - $5, summary = $6, error = $7,
+       ended_at = now()
+     where tenant_id = $1 and id = $2 and status = 'finalizing' returning j.*, 0 as running
+   ), given_back as (${QUOTA_GIVE_BACK})
+   select * from ended`,
 );
 
 export const RUN_DROP_CHUNKS = statement('run.drop_chunks', `delete from chunks where job_id = $1`);

@@ -1,5 +1,5 @@
 /** Makes API keys and hashes them; the key itself is shown once and kept nowhere. */
-import { createHash, randomInt } from 'node:crypto';
+import { hash as digest, createHash, randomInt } from 'node:crypto';
 import { formatKey, KEY_ALPHABET, KEY_RANDOM_LENGTH, shownPrefix } from '../../domain/key/key-format';
 
 export interface MintedKey {
@@ -11,10 +11,12 @@ export interface MintedKey {
 export interface KeyMint {
   mint: () => MintedKey;
   hash: (secret: string) => Uint8Array;
+  /** as `hash`, in hex */
+  hashText: (secret: string) => string;
 }
 
 export function createKeyMint(): KeyMint {
-  return { mint, hash };
+  return { mint, hash, hashText };
 }
 
 function mint(): MintedKey {
@@ -28,4 +30,9 @@ function mint(): MintedKey {
 /** A plain SHA-256 is right for a key of 178 random bits: there is nothing to guess that stretching would slow. */
 function hash(secret: string): Uint8Array {
   return createHash('sha256').update(secret).digest();
+}
+
+/** On the way of every request: in one call it takes a third of the time. */
+function hashText(secret: string): string {
+  return digest('sha256', secret);
 }

@@ -16,6 +16,7 @@ import {
 import type { Counts } from '../../domain/batch/job';
 import { AppError } from '../../domain/errors';
 import { workflowIdFor } from '../../domain/ids';
+import type { TemporalClient } from './connection';
 import { registerSearchAttributes } from './namespace';
 
 export interface EngineRef {
@@ -42,6 +43,7 @@ export interface JobEngine {
 export interface JobEngineOptions {
   client: Client;
   connection: Connection;
+  within: TemporalClient['within'];
   namespace: string;
   /** for starts, signals and looks */
   callTimeoutMs: number;
@@ -54,11 +56,9 @@ const HANDLER = defineSearchAttributeKey(SEARCH_ATTRIBUTE_NAMES.handler, SearchA
 const STATUS = defineSearchAttributeKey(SEARCH_ATTRIBUTE_NAMES.status, SearchAttributeType.KEYWORD);
 
 export function createJobEngine(options: JobEngineOptions): JobEngine {
-  const { client, callTimeoutMs, queryTimeoutMs } = options;
+  const { client, within, callTimeoutMs, queryTimeoutMs } = options;
   const handleOf = ({ tenantId, jobId }: EngineRef) =>
     client.workflow.getHandle(workflowIdFor.batch(tenantId, jobId));
-  const within = <T>(ms: number, call: () => Promise<T>): Promise<T> =>
-    client.connection.withDeadline(Date.now() + ms, call);
 
   return {
     start: (job) => within(callTimeoutMs, () => startRegistering(options, job)).catch(rethrowAway),

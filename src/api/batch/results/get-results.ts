@@ -34,6 +34,7 @@ export function getResultsRoute(deps: GetResultsDeps): Route {
     description: DESCRIPTION,
     tags: ['jobs'],
     scopes: ['jobs:read'],
+    cost: 5,
     params: z.strictObject({ id: idParam('job') }),
     query: resultsQuery,
     responses: {

@@ -10,7 +10,7 @@ create table plans (
   concurrency_per_job integer constraint plans_concurrency_per_job check (concurrency_per_job > 0),
   endpoints integer constraint plans_endpoints check (endpoints >= 0),
   realtime_connections integer constraint plans_realtime_connections check (realtime_connections >= 0),
-  retention_days integer constraint plans_retention_days check (retention_days > 0),
+  retention_days integer constraint plans_retention_days check (retention_days between 1 and 36500),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
@@ -33,19 +33,39 @@ create table subscriptions (
 );
 insert into subscriptions (tenant_id, plan, valid_from) select id, plan, created_at from tenants;
 
-alter table tenants drop column plan, add column deleted_at timestamptz;
+alter table tenants drop column plan,
+  add column deleted_at timestamptz,
+  -- when nothing of a deleted tenant's jobs was left
+  add column cleared_at timestamptz;
+create index tenants_leaving on tenants (id) where deleted_at is not null and cleared_at is null;
+-- Which jobs are past the retention of their tenant's plan.
+create index jobs_ended on jobs (tenant_id, ended_at) where ended_at is not null;
 
-create function plan_name_of(tenant uuid, at timestamptz) returns text language sql stable return coalesce((
-  select s.plan from subscriptions s
-  where s.tenant_id = tenant and s.valid_from <= at and (s.valid_until is null or s.valid_until > at)
-  order by s.valid_from desc limit 1
-), 'free');
-
--- The plan in force: one row, for `cross join lateral`.
+-- The plan in force: one row, for `cross join lateral`. A set, so that its query becomes part of the one that asks: called for each
+-- row it would cost ten times as much.
 create function plan_of(tenant uuid, at timestamptz) returns setof plans language sql stable
 begin atomic
-  select p.* from plans p where p.name = plan_name_of(tenant, at);
+  select p.* from plans p where p.name = coalesce((
+    select s.plan from subscriptions s
+    where s.tenant_id = tenant and s.valid_from <= at and (s.valid_until is null or s.valid_until > at)
+    order by s.valid_from desc limit 1
+  ), 'free');
 end;
+
+create function plan_name_of(tenant uuid, at timestamptz) returns text language sql stable return (
+  select p.name from plan_of(tenant, at) p
+);
+
+-- Until then the plan in force is the one that it is at `at`, whatever the plan itself becomes; null: from then on for ever.
+create function plan_changes_at(tenant uuid, at timestamptz) returns timestamptz language sql stable return (
+  select least(
+    (select s.valid_from from subscriptions s where s.tenant_id = tenant and s.valid_from > at
+     order by s.valid_from limit 1),
+    (select s.valid_until from subscriptions s
+     where s.tenant_id = tenant and s.valid_from <= at and s.valid_until > at
+     order by s.valid_from desc limit 1)
+  )
+);
 
 alter table api_keys
   add column allowed_cidrs text[] not null default '{}',
@@ -64,6 +84,7 @@ create table api_key_secrets (
   ends_at timestamptz
 );
 create index api_key_secrets_by_key on api_key_secrets (key_id);
+create index api_key_secrets_ended on api_key_secrets (ends_at) where ends_at is not null;
 insert into api_key_secrets (hash, key_id, created_at) select hash, id, created_at from api_keys;
 alter table api_keys drop column hash;
 -- Whether one is the last that can let others in.
@@ -82,6 +103,7 @@ create table access_changes (
   subject text not null,
   at timestamptz not null default now()
 );
+create index access_changes_at on access_changes (at);
 create function access_changed(subject text) returns bigint language plpgsql as $$
 declare
   n bigint;

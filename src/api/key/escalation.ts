@@ -1,0 +1,52 @@
+/** A key gives nothing that it has not: neither scopes nor time, addresses or requests. One with `admin` gives all. */
+import { AppError } from '../../domain/errors';
+import { boundsBeyond, type KeyBounds, UNBOUND } from '../../domain/key/key-bounds';
+import { keyStatus } from '../../domain/key/key-status';
+import { type Principal, type Scope, scopesBeyond } from '../../domain/key/scopes';
+import type { ApiKey, KeyStore } from './ports';
+
+export interface Giver {
+  /** @throws AppError `scope_escalation` */
+  requireScopes(wanted: readonly Scope[]): void;
+  /** What is left out is not looked at. @throws AppError `scope_escalation` */
+  requireBounds(wanted: Partial<KeyBounds>): void;
+  /** Of a new key, where its maker says nothing. */
+  bounds: KeyBounds;
+}
+
+/**
+ * The key that asks, as it stands in this transaction: what it was when the request came may have been taken from it since.
+ * @throws AppError `key_revoked` where it is no more
+ */
+export async function giverOf(
+  keys: Pick<KeyStore, 'find'>,
+  { tenantId, keyId }: Principal,
+  now: Date,
+): Promise<Giver> {
+  const key = await keys.find({ tenantId, keyId });
+  if (key === undefined || keyStatus(key, now) !== 'active') {
+    throw new AppError('key_revoked', 'This API key was revoked while the request ran.');
+  }
+  return {
+    requireScopes: (wanted) => requireScopes(key, wanted),
+    requireBounds: (wanted) => requireBounds(key, wanted),
+    bounds: key.scopes.includes('admin') ? UNBOUND : key,
+  };
+}
+
+function requireScopes(giver: ApiKey, wanted: readonly Scope[]): void {
+  const beyond = scopesBeyond(giver.scopes, wanted);
+  if (beyond.length > 0) {
+    throw new AppError('scope_escalation', `This key can't grant what it lacks: ${beyond.join(', ')}.`);
+  }
+}
+
+function requireBounds(giver: ApiKey, wanted: Partial<KeyBounds>): void {
+  const beyond = giver.scopes.includes('admin') ? [] : boundsBeyond(giver, wanted);
+  if (beyond.length > 0) {
+    throw new AppError(
+      'scope_escalation',
+      `This key can't give more than it has itself: ${beyond.join(', ')}.`,
+    );
+  }
+}
