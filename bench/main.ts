@@ -2,6 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { StartFailure, explain } from '../tools/process/failure';
 import { onStopRequest } from '../tools/start/stop-request';
+import { apiBench } from './api/bench';
 import { batchBench } from './batch/bench';
 import type { Bench, BenchRun } from './frame/bench';
 import { type MillraceCopy, makeBenchFolder, removeBenchFolder, startMillrace } from './frame/millrace-copy';
@@ -17,7 +18,7 @@ export interface BenchRequest {
   readonly env: NodeJS.ProcessEnv;
 }
 
-const benches: Readonly<Record<string, Bench>> = { batch: batchBench, latency: latencyBench };
+const benches: Readonly<Record<string, Bench>> = { api: apiBench, batch: batchBench, latency: latencyBench };
 
 /** `npm run bench` from the moment the tree is built; resolves with the exit code when everything has ended. */
 export async function bench(request: BenchRequest): Promise<number> {
@@ -26,8 +27,13 @@ export async function bench(request: BenchRequest): Promise<number> {
     const chosen = Object.hasOwn(benches, name) ? benches[name] : undefined;
     if (!chosen) throw new StartFailure(usage(name));
     const { frame, rest } = readFrameOptions(args);
-    const run = chosen.plan(rest);
-    await runBench({ ...request, name, frame, run });
+    const { run, variables } = chosen.plan(rest);
+    await runBench({
+      ...request,
+      name,
+      run,
+      frame: { ...frame, variables: { ...variables, ...frame.variables } },
+    });
     return 0;
   } catch (error) {
     process.stderr.write(`\n${explain(error)}\n`);

@@ -25,13 +25,13 @@ export const batchBench: Bench = {
   plan(args) {
     const values = readOptions(args, optionsConfig);
     const itemCount = wholeNumber('items', values.items, 100_000);
-    if (values.scale) return (context) => growth(context, itemCount);
+    if (values.scale) return { run: (context) => growth(context, itemCount) };
     const plan = {
       itemCount,
       runCount: wholeNumber('runs', values.runs, 5),
       sampleCount: wholeNumber('samples', values.samples, 50),
       entrants: chooseEntrants(values.only),
     };
-    return (context) => compare(context, plan);
+    return { run: (context) => compare(context, plan) };
   },
 };

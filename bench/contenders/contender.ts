@@ -37,8 +37,3 @@ export interface Measured extends Usage {
 export type ContenderRequest =
   | { readonly type: 'open'; readonly place: Place }
   | { readonly type: 'run'; readonly itemCount: number };
-
-export type ContenderAnswer =
-  | { readonly type: 'opened' }
-  | { readonly type: 'ran'; readonly measured: Measured }
-  | { readonly type: 'failed'; readonly reason: string };

@@ -1,7 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import path from 'node:path';
-import { StartFailure } from '../../tools/process/failure';
-import type { ContenderAnswer, ContenderRequest, Measured, Place } from './contender';
+import { openRemote } from '../frame/remote';
+import type { ContenderRequest, Measured, Place } from './contender';
 
 /** A contender in a process of its own. */
 export interface RemoteContender {
@@ -15,48 +14,19 @@ export async function openContender(
   place: Place,
   signal: AbortSignal,
 ): Promise<RemoteContender> {
-  signal.throwIfAborted();
-  const child = fork(path.join(__dirname, `${entry}.js`), {
-    execArgv: ['--disable-warning=ExperimentalWarning', '--enable-source-maps'],
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  const close = (): void => {
-    child.kill('SIGKILL');
-  };
-  signal.addEventListener('abort', close);
-  const ask = asker(entry, child);
+  const remote = openRemote<ContenderRequest, Measured | null>(path.join(__dirname, `${entry}.js`), signal);
   try {
-    await ask({ type: 'open', place });
+    await remote.ask({ type: 'open', place });
   } catch (error) {
-    close();
+    remote.close();
     throw error;
   }
   return {
     run: async (itemCount) => {
-      const answer = await ask({ type: 'run', itemCount });
-      if (answer.type !== 'ran') throw new Error(`${entry} answered ${answer.type}`);
-      return answer.measured;
+      const measured = await remote.ask({ type: 'run', itemCount });
+      if (measured === null) throw new Error(`${entry} measured nothing`);
+      return measured;
     },
-    close,
+    close: remote.close,
   };
-}
-
-/** One question at a time; a process that ends instead of answering has failed. */
-function asker(
-  entry: string,
-  child: ChildProcess,
-): (request: ContenderRequest) => Promise<Exclude<ContenderAnswer, { type: 'failed' }>> {
-  return async (request) =>
-    new Promise((resolve, reject) => {
-      const onExit = (code: number | null, how: string | null): void => {
-        reject(new StartFailure(`${entry} ended (${how ?? `exit code ${code}`})`));
-      };
-      child.once('exit', onExit);
-      child.once('message', (answer: ContenderAnswer) => {
-        child.off('exit', onExit);
-        if (answer.type === 'failed') reject(new StartFailure(`${entry}: ${answer.reason}`));
-        else resolve(answer);
-      });
-      child.send(request);
-    });
 }

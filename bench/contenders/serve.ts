@@ -1,31 +1,18 @@
-import { explain } from '../../tools/process/failure';
+import { serveRemote } from '../frame/serve-remote';
 import { watchUsage } from '../measure/usage';
-import type {
-  Contender,
-  ContenderAnswer,
-  ContenderRequest,
-  Measured,
-  OpenContender,
-  Place,
-} from './contender';
+import type { Contender, ContenderRequest, Measured, OpenContender, Place } from './contender';
 
 /** Makes this process a contender: it does what the bench asks over the message channel, and ends with it. */
 export function serve(open: OpenContender): void {
   let opened: { contender: Contender; place: Place } | null = null;
-  const answer = async (request: ContenderRequest): Promise<ContenderAnswer> => {
+  serveRemote(async (request: ContenderRequest): Promise<Measured | null> => {
     if (request.type === 'open') {
       opened = { contender: await open(request.place), place: request.place };
-      return { type: 'opened' };
+      return null;
     }
     if (!opened) throw new Error('asked to run before it was opened');
-    return { type: 'ran', measured: await measure(opened.contender, opened.place, request.itemCount) };
-  };
-  process.on('message', (request: ContenderRequest) => {
-    void answer(request)
-      .catch((error: unknown): ContenderAnswer => ({ type: 'failed', reason: explain(error) }))
-      .then((message) => process.send?.(message));
+    return measure(opened.contender, opened.place, request.itemCount);
   });
-  process.once('disconnect', () => process.exit());
 }
 
 async function measure(contender: Contender, { facts }: Place, itemCount: number): Promise<Measured> {

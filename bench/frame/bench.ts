@@ -19,10 +19,16 @@ export interface BenchOutcome {
 
 export type BenchRun = (context: BenchContext) => Promise<BenchOutcome>;
 
+export interface BenchPlan {
+  readonly run: BenchRun;
+  /** For API and worker, where the defaults would be in the way; `--set` has the last word. */
+  readonly variables?: Readonly<Record<string, string>>;
+}
+
 export interface Bench {
   readonly about: string;
   /** One line each, for those who ask. */
   readonly options: readonly string[];
   /** Reads the options before anything is started; throws a StartFailure that says what is wrong with them. */
-  plan(args: readonly string[]): BenchRun;
+  plan(args: readonly string[]): BenchPlan;
 }

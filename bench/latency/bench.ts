@@ -9,9 +9,11 @@ export const latencyBench: Bench = {
   plan(args) {
     const values = readOptions(args, { samples: { type: 'string' } });
     const samples = wholeNumber('samples', values.samples, 50);
-    return async (context) => {
-      const latency = await measureLatency(context, samples);
-      return { lines: latencyLines(latency), data: { options: { samples }, latency } };
+    return {
+      run: async (context) => {
+        const latency = await measureLatency(context, samples);
+        return { lines: latencyLines(latency), data: { options: { samples }, latency } };
+      },
     };
   },
 };

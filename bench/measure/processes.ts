@@ -67,8 +67,18 @@ export function resetPeak(pid: number): void {
 
 /** The most memory (RSS) that a process had since `resetPeak`, in bytes; null where the system doesn't tell. */
 export function peakRssBytes(pid: number): number | null {
+  return statusBytes(pid, 'VmHWM');
+}
+
+/** Its memory (RSS) right now, in bytes; null where the system doesn't tell. */
+export function rssBytes(pid: number): number | null {
+  return statusBytes(pid, 'VmRSS');
+}
+
+function statusBytes(pid: number, field: string): number | null {
   try {
-    const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const [, kilobytes] = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status) ?? [];
     return kilobytes === undefined ? null : Number(kilobytes) * 1024;
   } catch {
     return null;
