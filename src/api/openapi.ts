@@ -196,7 +196,8 @@ export function errorsOf(route: Route): ErrorCode[] {
   const codes: ErrorCode[] = ['malformed_request', 'not_storable', 'validation_failed', 'internal'];
   const { scopes } = route;
   if (scopes !== 'public') {
-    codes.push('rate_limited', 'unauthenticated', 'key_expired', 'key_revoked', 'dependency_unavailable');
+    codes.push('rate_limited', 'unauthenticated', 'key_expired', 'key_revoked', 'address_not_allowed');
+    codes.push('too_many_failures', 'dependency_unavailable');
     if (scopes.length > 0) codes.push('missing_scope');
   }
   if (route.params !== undefined) codes.push('not_found');

@@ -47,6 +47,17 @@ export function pageSchema<T extends z.ZodType>(entry: T) {
   return z.object({ data: z.array(entry), next_cursor: z.string().nullable() });
 }
 
+/** RFC 3339 with any offset; in UTC its year has four digits as well. */
+export const timeInput = z.iso
+  .datetime({ offset: true })
+  .refine((text) => isFourDigitYear(text), { error: 'lies outside of the years 0000 to 9999 in UTC' });
+
+/** What is no time at all is another finding. */
+function isFourDigitYear(text: string): boolean {
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) || /^\d{4}-/.test(time.toISOString());
+}
+
 /** RFC 3339 in UTC, as JSON shows a Date. */
 export const timestampSchema = z.string().meta({ format: 'date-time', example: '2026-03-01T12:00:00.000Z' });
 

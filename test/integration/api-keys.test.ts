@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { encodeId, tryDecodeId } from '../../src/domain/ids';
 import { formatKey } from '../../src/domain/key/key-format';
 import { call, startApi, type TestApi } from '../support/api';
+import { until } from '../support/wait';
 
 let api: TestApi;
 let database: Client;
@@ -195,6 +196,15 @@ describe('tenants', () => {
     expect((await call(api, `/v1/tenants/${b.id}`, { key: a.key })).status).toBe(404);
     expect((await call(api, `/v1/tenants/${b.id}`, { key: api.adminKey })).status).toBe(200);
   });
+});
+
+test('a key in a path that is cut off, or in escapes, is taken out of the log as well', async () => {
+  const key = await api.createKey({ scopes: ['jobs:read'] });
+  await call(api, `/v1/${'x'.repeat(170)}/${key}`, { key });
+  await call(api, `/v1/%6D${key.slice(1)}`, { key });
+  const lines = (): string => JSON.stringify(api.logged());
+  await until('both lines', () => lines().split('[redacted]').length > 2);
+  expect(lines()).not.toContain(key.slice(4, 20));
 });
 
 test('no key ever reaches the log', async () => {

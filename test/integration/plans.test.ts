@@ -89,7 +89,7 @@ describe('creating a plan', () => {
   });
 
   it('keeps the largest figures as they are', async () => {
-    const limits = { requests_per_day: Number.MAX_SAFE_INTEGER, items_per_job: 2_147_483_647 };
+    const limits = { requests_per_day: 999_999_999_999_999, items_per_job: 2_147_483_647 };
     expect((await create({ name: 'huge', ...limits })).body).toMatchObject(limits);
   });
 
@@ -136,6 +136,12 @@ describe('listing plans', () => {
     expect(names).toEqual([...names].sort());
     expect(new Set(names).size).toBe(names.length);
     expect(names).toEqual(expect.arrayContaining([...Object.keys(FIGURES), 'p1', 'p2', 'p3']));
+  });
+
+  it('refuses a cursor that names no plan', async () => {
+    const forged = Buffer.from(JSON.stringify(['plans', 'a\u0000b'])).toString('base64url');
+    const reply = await ask(`/v1/plans?cursor=${forged}`);
+    expect([reply.status, reply.body.code]).toEqual([400, 'malformed_cursor']);
   });
 
   it("refuses another list's cursor", async () => {

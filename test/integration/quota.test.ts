@@ -345,6 +345,24 @@ describe('the quota of items per month', () => {
         { type: 'quota.exceeded', data: { used: 0, allowed: 10 } },
       ]);
     });
+
+    test('of the crossing as well, where a job was refused before', async () => {
+      const { tenantId } = await tenantWith(10);
+      await expect(start(await filledJob(tenantId, 11))).rejects.toMatchObject({ code: 'quota_exceeded' });
+      await start(await filledJob(tenantId, 10));
+      const told = (await quotaEvents(db, tenantId)).map(({ type, data }) => [type, data.used]);
+      expect(told).toEqual([
+        ['quota.exceeded', 0],
+        ['quota.warning', 10],
+        ['quota.exceeded', 10],
+      ]);
+    });
+
+    test('a job larger than a whole month is not told to come back', async () => {
+      const { tenantId } = await tenantWith(10);
+      const refused = await start(await filledJob(tenantId, 11)).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: 'quota_exceeded', retryAfterSeconds: undefined });
+    });
   });
 
   test('whatever is started, cancelled and finished, the month holds what was attempted and what may still be', async () => {

@@ -151,9 +151,10 @@ describe('the usage over HTTP', () => {
   });
 
   test('over quota a start is a 429 that names the policy; the job waits, the refusal is counted and told once', async () => {
-    const member = await memberOn({ items_per_month: 2 });
+    const member = await memberOn({ items_per_month: 3 });
     const post = (path: string, body?: object): Promise<Reply> =>
       call(api, path, { key: member.key, method: 'POST', ...(body && { body }) });
+    const { body: fits } = await post('/v1/jobs', { handler: 'echo', items: [0] });
     const { body: job } = await post('/v1/jobs', { handler: 'echo' });
     const put = await call(api, `/v1/jobs/${job.id}/items`, {
       ...{ key: member.key, method: 'PUT', body: '1\n2\n3' },
@@ -171,9 +172,9 @@ describe('the usage over HTTP', () => {
     const inline = await post('/v1/jobs', { handler: 'echo', items: [1, 2, 3] });
     expect(inline.status).toBe(429);
     const jobs = await call(api, '/v1/jobs', { key: member.key });
-    expect(jobs.body.data).toMatchObject([{ id: job.id, status: 'created' }]);
+    expect(jobs.body.data).toMatchObject([{ id: job.id, status: 'created' }, { id: fits.id }]);
     const body = await usageThat(member, ({ day }) => day.refused['items-month'] === 2);
-    expect(body.day.requests).toBe(3);
+    expect(body.day.requests).toBe(4);
     expect(await quotaEvents(db, member.tenantId)).toMatchObject([{ type: 'quota.exceeded' }]);
   });
 

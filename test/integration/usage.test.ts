@@ -285,6 +285,16 @@ describe('usage', () => {
       expect(await usedOf(db, tenantId, 'requests')).toBe(6);
     });
 
+    test('a process whose row was put back, or came from a backup, goes on counting', async () => {
+      const instance = randomUUID();
+      const tenantId = newId('tenant');
+      const writes = createUsageWrites(db, instance);
+      for (const no of [1, 2, 3]) await writes.append(no, [request(tenantId, 1)]);
+      await db.run(statement('test.behind', 'update instances set flushed = 0 where id = $1'), [instance]);
+      expect(await writes.append(4, [request(tenantId, 10)])).toBe(true);
+      expect(await usedOf(db, tenantId, 'requests')).toBe(13);
+    });
+
     test('answers that get lost on the way cost no count and double none', async () => {
       const who = { tenantId: newId('tenant'), keyId: newId('key') };
       const writes = createUsageWrites(db, randomUUID());

@@ -12,6 +12,7 @@ import {
   stateOf,
   unusedPoints,
 } from '../../src/domain/limit/account';
+import { createMemoryPoints } from '../../src/platform/redis/memory-points';
 import { addressGroup } from '../../src/domain/limit/address-group';
 import { EXACT_BELOW, leaseSize, shareOf } from '../../src/domain/limit/lease';
 import { noNeed, noteNeed, recentNeed } from '../../src/domain/limit/need';
@@ -115,6 +116,14 @@ describe('an account', () => {
     expect(account).toMatchObject({ window: 2, held: 0, debt: 1, spent: 2 });
     absorb(account, { ...taken, given: 5 }, { askedAt: 40_020, now: 40_030 });
     expect(account).toMatchObject({ window: 2, held: 4, debt: 0 });
+  });
+
+  test('a window that was over between its two thinkable ends is no lost one: nothing of it is owed', () => {
+    const account = openAccount(MINUTE);
+    absorb(account, taken, { askedAt: 1_000, now: 1_010 });
+    spendHeld(account, 2, 1_020);
+    absorb(account, { ...taken, given: 5 }, { askedAt: 61_002, now: 61_008 });
+    expect(account).toMatchObject({ held: 5, debt: 0, spent: 0 });
   });
 
   test('what was let through while the shared count was away is paid before anything else', () => {
@@ -226,4 +235,11 @@ describe('the address that failed attempts count for', () => {
   ])('of %s is %s', (address, group) => {
     expect(addressGroup(address)).toBe(group);
   });
+});
+
+test('what insures a count gives no more than its share to many who ask at once', async () => {
+  const points = createMemoryPoints({ crew: () => ({ processes: 2, rank: 0 }) });
+  const window = { policy: 'failures', key: '203.0.113.9', quota: 60, lastsMs: 60_000, calendar: false };
+  const taken = await Promise.all(Array.from({ length: 500 }, () => points.take(window, 1)));
+  expect(taken.reduce((sum, { given }) => sum + given, 0)).toBe(30);
 });

@@ -33,6 +33,8 @@ export async function changeKey(
   keyId: string,
   change: (found: Found) => Promise<Answer>,
 ): Promise<Answer> {
+  // What can't be changed must not make the changes of others wait.
+  await visibleKey(stores.keys, principal, keyId);
   await stores.access.changed(keyId);
   const giver = await giverOf(stores.keys, principal, now);
   const key = await visibleKey(stores.keys, principal, keyId);

@@ -44,7 +44,7 @@ export function createKeyRoute(deps: CreateKeyDeps): Route {
       const tenantId = body.tenant_id ?? principal.tenantId;
       return transact(async ({ keys, tenants }) => {
         await requireTenant(tenants, principal, tenantId);
-        const giver = await giverOf(keys, principal, now);
+        const giver = await giverOf({ find: (ref) => keys.hold(ref) }, principal, now);
         giver.requireScopes(body.scopes);
         giver.requireBounds(given);
         const bounds = { ...giver.bounds, ...given };

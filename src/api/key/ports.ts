@@ -63,6 +63,8 @@ export interface OtherAdmins {
 export interface KeyStore {
   insert(key: NewApiKey): Promise<ApiKey>;
   find(ref: KeyRef): Promise<ApiKey | undefined>;
+  /** As `find`; in a transaction, what it answers holds to its end. */
+  hold(ref: KeyRef): Promise<ApiKey | undefined>;
   /** Over all tenants: only for a principal with `admin`. */
   findAnywhere(keyId: string): Promise<ApiKey | undefined>;
   /** Newest first. */

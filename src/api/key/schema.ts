@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { formatCidr, parseCidr } from '../../domain/net/cidr';
 import { KEY_STATUSES } from '../../domain/key/key-status';
 import { SCOPES } from '../../domain/key/scopes';
-import { planLimitsSchema } from '../plan/schema';
-import { idText, named, pageQuery, timestampSchema } from '../schema';
+import { FIELD_INTEGER_MAX, planLimitsSchema } from '../plan/schema';
+import { idText, named, pageQuery, timeInput, timestampSchema } from '../schema';
 
 const CIDRS_MAX = 100;
 const INT32_MAX = 2_147_483_647;
@@ -33,7 +33,7 @@ const content = {
 };
 
 const bounds = {
-  expires_at: z.iso.datetime({ offset: true }).nullish().describe('Null: the key does not expire'),
+  expires_at: timeInput.nullish().describe('Null: the key does not expire'),
   allowed_cidrs: z
     .array(cidrSchema)
     .max(CIDRS_MAX)
@@ -45,12 +45,7 @@ const bounds = {
     .max(INT32_MAX)
     .nullish()
     .describe('Of this key alone, beside what the plan allows all keys of the tenant; null: none'),
-  requests_per_day: z
-    .int()
-    .min(1)
-
-    .nullish()
-    .describe('As `requests_per_minute`'),
+  requests_per_day: z.int({ abort: true }).min(1).max(FIELD_INTEGER_MAX).nullish().describe('As `requests_per_minute`'),
 };
 
 export const keyCreateSchema = named(
@@ -105,7 +100,7 @@ const boundFields = {
   expires_at: timestampSchema.nullable(),
   allowed_cidrs: z.array(z.string()).describe('Where it may be used from; none: anywhere'),
   requests_per_minute: z.int().nullable().describe('Of this key alone; null: none'),
-  requests_per_day: z.int().nullable().describe('Of this key alone; null: none'),
+  requests_per_day: z.int({ abort: true }).nullable().describe('Of this key alone; null: none'),
 };
 
 const keyFields = {

@@ -1,4 +1,5 @@
 /** One wide line per request, written when its answer is done or its client is gone. No header and no query is ever in it. */
+import { withoutKeys } from '../../domain/key/key-format';
 import type { RequestLine, RequestLog, RequestSample } from '../ports';
 import type { ApiContext, ApiMiddleware } from '../state';
 
@@ -47,7 +48,7 @@ function lineOf(ctx: ApiContext, { route, status, ms, bytesBefore }: Measured): 
     tenant_id: principal?.tenantId,
     key_id: principal?.keyId,
     method: ctx.method,
-    path: ctx.path.slice(0, PATH_SHOWN),
+    path: shownPath(ctx.path),
     route,
     status,
     ms: Math.round(ms * 10) / 10,
@@ -56,4 +57,17 @@ function lineOf(ctx: ApiContext, { route, status, ms, bytesBefore }: Measured): 
     aborted: ctx.res.writableFinished ? undefined : true,
     ip: clientAddress,
   };
+}
+
+/** A key that was sent in the path is taken out before anything is cut off: half a key would not be known for one. */
+function shownPath(path: string): string {
+  return withoutKeys(path.includes('%') ? decoded(path) : path).slice(0, PATH_SHOWN);
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }

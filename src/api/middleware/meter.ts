@@ -13,19 +13,16 @@ export interface MeterDeps {
 }
 
 export function meter({ countRequest }: MeterDeps): ApiMiddleware {
-  return async function meter(ctx, next) {
+  return function meter(ctx, next) {
     const { principal } = ctx.state;
-    if (principal === undefined) {
-      await next();
-      return;
-    }
-    try {
-      await next();
-    } catch (error) {
-      countRequest(principal, refusedBy(error));
-      throw error;
-    }
-    countRequest(principal, undefined);
+    if (principal === undefined) return next();
+    return next().then(
+      () => countRequest(principal, undefined),
+      (error: unknown) => {
+        countRequest(principal, refusedBy(error));
+        throw error;
+      },
+    );
   };
 }
 

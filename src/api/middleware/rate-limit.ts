@@ -1,5 +1,6 @@
 /** Limits on requests: after it is known who asks, before anything is read or done. */
 import { AppError } from '../../domain/errors';
+import type { Principal } from '../../domain/key/scopes';
 import type { PolicyState, Verdict } from '../../domain/limit/policy';
 import {
   RATE_LIMIT,
@@ -21,27 +22,32 @@ export interface RateLimitDeps {
 }
 
 export function rateLimit({ limiter, onRequestsUsed, chance }: RateLimitDeps): ApiMiddleware {
-  return async function rateLimit(ctx, next) {
-    const { principal } = ctx.state;
-    if (principal !== undefined) {
-      const spent = limiter.spend(principal, matchedRoute(ctx).cost ?? 1);
-      const verdict = spent instanceof Promise ? await spent : spent;
-      if (verdict.policies.length > 0) {
-        setFields(ctx, verdict);
-        onRequestsUsed(principal, verdict.states);
-      }
-      if (verdict.refusedBy !== undefined) throw refusal(verdict.refusedBy, chance());
+  const obey = (ctx: ApiContext, principal: Principal, verdict: Verdict): void => {
+    if (verdict.policies.length > 0) {
+      setFields(ctx, verdict);
+      onRequestsUsed(principal, verdict.states);
     }
-    await next();
-    // The draft has none on a redirection: it would be taken for the limits of the other place.
-    const { answer } = ctx.state;
-    if (answer !== undefined && answer.kind !== 'taken' && isRedirection(answer.status)) removeFields(ctx);
+    if (verdict.refusedBy !== undefined) throw refusal(verdict.refusedBy, chance());
+  };
+  return function rateLimit(ctx, next) {
+    const { principal } = ctx.state;
+    if (principal === undefined) return next();
+    const spent = limiter.spend(principal, matchedRoute(ctx).cost ?? 1);
+    const goOn = (verdict: Verdict): Promise<unknown> => {
+      obey(ctx, principal, verdict);
+      return next().then(() => {
+        const { answer } = ctx.state;
+        if (answer !== undefined && answer.kind !== 'taken' && isRedirection(answer.status))
+          removeFields(ctx);
+      });
+    };
+    return spent instanceof Promise ? spent.then(goOn) : goOn(spent);
   };
 }
 
 function setFields(ctx: ApiContext, { policies, states }: Verdict): void {
-  ctx.set(RATE_LIMIT_POLICY, rateLimitPolicyField(policies));
-  if (states.length > 0) ctx.set(RATE_LIMIT, rateLimitField(states));
+  ctx.res.setHeader(RATE_LIMIT_POLICY, rateLimitPolicyField(policies));
+  if (states.length > 0) ctx.res.setHeader(RATE_LIMIT, rateLimitField(states));
 }
 
 function removeFields(ctx: ApiContext): void {

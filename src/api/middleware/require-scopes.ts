@@ -3,7 +3,7 @@ import { AppError } from '../../domain/errors';
 import { type ApiMiddleware, matchedRoute } from '../state';
 
 export function requireScopes(): ApiMiddleware {
-  return async function requireScopes(ctx, next) {
+  return function requireScopes(ctx, next) {
     const { scopes } = matchedRoute(ctx);
     const held = ctx.state.principal?.scopes ?? [];
     if (scopes !== 'public' && !held.includes('admin')) {
@@ -15,6 +15,6 @@ export function requireScopes(): ApiMiddleware {
         );
       }
     }
-    await next();
+    return next();
   };
 }

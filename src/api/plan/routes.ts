@@ -1,6 +1,7 @@
 /** Plans: what tenants may use. */
 import { z } from 'zod';
 import { AppError } from '../../domain/errors';
+import { PLAN_NAME } from '../../domain/key/plans';
 import { decodeCursor, toPage } from '../paging';
 import { created, ok } from '../respond';
 import { defineRoute, type Route } from '../route';
@@ -43,12 +44,18 @@ function listPlans({ plans }: PlanRouteDeps): Route {
     errors: ['malformed_cursor'],
     handler: async ({ query }) => {
       const { cursor, limit = PAGE_LIMIT_DEFAULT } = query;
-      const after = cursor === undefined ? undefined : String(decodeCursor(LIST, cursor));
+      const after = cursor === undefined ? undefined : nameIn(cursor);
       const rows = await plans.list({ after, limit: limit + 1 });
       const { data, next_cursor } = toPage(LIST, rows, { limit, positionOf: ({ name }) => name });
       return ok({ data: data.map(toPlanBody), next_cursor });
     },
   });
+}
+
+function nameIn(cursor: string): string {
+  const name = String(decodeCursor(LIST, cursor));
+  if (PLAN_NAME.test(name)) return name;
+  throw new AppError('malformed_cursor', 'This cursor is not one of this list.');
 }
 
 function getPlan({ plans }: PlanRouteDeps): Route {

@@ -5,6 +5,8 @@ import { named, timestampSchema } from '../schema';
 import type { PlanRecord } from './ports';
 
 const INT32_MAX = 2_147_483_647;
+/** What an integer of a structured field may have (RFC 9651 §3.3.1), as the RateLimit fields are. */
+export const FIELD_INTEGER_MAX = 999_999_999_999_999;
 /** A hundred years. */
 const RETENTION_DAYS_MAX = 36_500;
 
@@ -25,13 +27,13 @@ const FIELDS = {
   requests_per_day: {
     key: 'requestsPerDay',
     min: 1,
-    max: Number.MAX_SAFE_INTEGER,
+    max: FIELD_INTEGER_MAX,
     about: 'Over all keys of the tenant',
   },
   items_per_month: {
     key: 'itemsPerMonth',
     min: 0,
-    max: Number.MAX_SAFE_INTEGER,
+    max: FIELD_INTEGER_MAX,
     about: 'Of the jobs that are started in a calendar month (UTC)',
   },
   items_per_job: {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { DEFAULT_PLAN } from '../../domain/key/plans';
 import { planNameSchema } from '../plan/schema';
-import { idText, named, timestampSchema } from '../schema';
+import { idText, named, timeInput, timestampSchema } from '../schema';
 import type { Tenant } from './ports';
 
 const nameSchema = z.string().min(1).max(200);
@@ -18,9 +18,8 @@ export const subscriptionPutSchema = named(
   'SubscriptionPut',
   z.strictObject({
     plan: planNameSchema,
-    valid_from: z.iso.datetime({ offset: true }).optional().describe('Not in the past; default: now'),
-    valid_until: z.iso
-      .datetime({ offset: true })
+    valid_from: timeInput.optional().describe('Not in the past; default: now'),
+    valid_until: timeInput
       .nullish()
       .describe(
         `After \`valid_from\`; from then on the plan is \`${DEFAULT_PLAN}\`. Null, the default: no end`,

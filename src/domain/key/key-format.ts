@@ -42,12 +42,19 @@ function checksum(text: string): string {
   return out;
 }
 
+/** The remainders of half a byte. */
+const CRC_NIBBLES = [
+  0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320,
+  0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+] as const;
+
 /** CRC-32 as in zip and PNG (ISO 3309, reflected polynomial 0xEDB88320), of ASCII text. */
 export function crc32(text: string): number {
   let crc = 0xffffffff;
   for (let i = 0; i < text.length; i++) {
     crc ^= text.charCodeAt(i);
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    crc = (crc >>> 4) ^ (CRC_NIBBLES[crc & 15] as number);
+    crc = (crc >>> 4) ^ (CRC_NIBBLES[crc & 15] as number);
   }
   return (crc ^ 0xffffffff) >>> 0;
 }

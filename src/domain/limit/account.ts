@@ -127,7 +127,11 @@ export function putBack(account: Account, spent: Spent, now: number): void {
 export function absorb(account: Account, taken: Taken, at: { askedAt: number; now: number }): void {
   const heldUntil = at.askedAt + taken.endsInMs;
   if (at.now >= account.endsAt) beginWindow(account);
-  else if (!taken.insured && heldUntil > account.endsAt + SAME_WINDOW_MS) loseWindow(account);
+  else if (!taken.insured && heldUntil > account.endsAt + SAME_WINDOW_MS) {
+    // Between the two ends that were thinkable the window simply was over; before them, its count was lost.
+    if (at.now >= account.heldUntil) beginWindow(account);
+    else loseWindow(account);
+  }
   account.held += taken.given;
   if (taken.insured) account.debt += taken.given;
   else payDebt(account);

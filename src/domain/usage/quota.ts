@@ -52,3 +52,9 @@ export function quotaEvent(type: QuotaEventType, use: QuotaUse) {
     occurrence: `${quota}/${periodStart}/${allowed}`,
   };
 }
+
+/** Said once of what was refused while there was something left, apart from the crossing that may still come. */
+export function refusalEvent(use: QuotaUse) {
+  const event = quotaEvent('quota.exceeded', use);
+  return { ...event, occurrence: `${event.occurrence}/refused` };
+}

@@ -21,6 +21,9 @@ export const KEY_FIND = statement<KeyRow>(
   `select ${KEY_COLUMNS} from api_keys where tenant_id = $1 and id = $2`,
 );
 
+/** Nobody revokes or changes it before the transaction ends. */
+export const KEY_HOLD = statement<KeyRow>('key.hold', `${KEY_FIND.text} for share`);
+
 /** For an admin, who may look into every tenant. */
 export const KEY_FIND_ANYWHERE = statement<KeyRow>(
   'key.find_anywhere',
@@ -109,6 +112,12 @@ export function createKeyStore(db: Queryable) {
       const keyUuid = tryDecodeId('key', ref.keyId);
       if (keyUuid === undefined) return undefined;
       const [row] = await db.run(KEY_FIND, [decodeId('tenant', ref.tenantId), keyUuid]);
+      return row && toKey(row);
+    },
+
+    hold: async (ref: KeyRef): Promise<KeyRecord | undefined> => {
+      const ids = [decodeId('tenant', ref.tenantId), decodeId('key', ref.keyId)];
+      const [row] = await db.run(KEY_HOLD, ids);
       return row && toKey(row);
     },
 

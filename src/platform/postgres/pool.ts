@@ -145,6 +145,9 @@ const AWAY_MESSAGE =
 
 /** query_canceled: what PostgreSQL says at `statement_timeout`. */
 const TIMED_OUT = '57014';
+/** lock_not_available: what it says at `lock_timeout`. */
+const LOCKED = '55P03';
+const DEADLOCK = '40P01';
 
 /**
  * Errors of the data keep their SQLSTATE: the chunk store and the summary tell by it whose fault a failure is. Nor are they
@@ -156,7 +159,9 @@ const TIMED_OUT = '57014';
 export function rethrow(error: unknown): never {
   if (isAppError(error) || !(error instanceof Error)) throw error;
   const code = 'code' in error ? String(error.code) : '';
-  if (code === TIMED_OUT) throw unavailable('The database took too long.', error);
+  if (code === TIMED_OUT || code === LOCKED) throw unavailable('The database took too long.', error);
+  if (code === DEADLOCK)
+    throw unavailable('The database broke off what stood in the way of something else.', error);
   if (AWAY.test(code) || AWAY_MESSAGE.test(error.message) || silenceIn(error) !== undefined) {
     throw unavailable('The database is away.', error);
   }

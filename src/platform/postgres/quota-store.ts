@@ -5,7 +5,7 @@
 import { AppError } from '../../domain/errors';
 import { decodeId } from '../../domain/ids';
 import { monthEnd } from '../../domain/usage/period';
-import { crossings, ITEMS_POLICY, quotaEvent, type QuotaUse } from '../../domain/usage/quota';
+import { crossings, ITEMS_POLICY, quotaEvent, type QuotaUse, refusalEvent } from '../../domain/usage/quota';
 import type { NewEvent } from './event-store';
 import type { EventAppender } from './job-events';
 import { type Queryable, statement } from './statement';
@@ -48,9 +48,13 @@ export class QuotaRefusal extends AppError {
   constructor(
     detail: string,
     readonly event: NewEvent,
-    retryAfterSeconds: number,
+    /** left out: waiting does not help */
+    retryAfterSeconds?: number,
   ) {
-    super('quota_exceeded', detail, { violatedPolicies: [ITEMS_POLICY], retryAfterSeconds });
+    super('quota_exceeded', detail, {
+      violatedPolicies: [ITEMS_POLICY],
+      ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    });
   }
 }
 
@@ -80,7 +84,9 @@ async function refusal(db: Queryable, tenantId: string, items: number): Promise<
   const use = toUse(tenantId, { ...row, allowed: row.allowed ?? '0' });
   const left = Math.max(0, use.allowed - use.used);
   const detail = `The job has ${items} items; of the ${use.allowed} that the plan allows in a month, ${left} are left.`;
-  return new QuotaRefusal(detail, quotaEvent('quota.exceeded', use), Math.ceil(row.resets_in));
+  const fitsNextMonth = items <= use.allowed;
+  const event = left === 0 ? quotaEvent('quota.exceeded', use) : refusalEvent(use);
+  return new QuotaRefusal(detail, event, fitsNextMonth ? Math.ceil(row.resets_in) : undefined);
 }
 
 function toUse(tenantId: string, row: { month: string; used: string; allowed: string }): QuotaUse {

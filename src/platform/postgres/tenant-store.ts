@@ -67,10 +67,11 @@ export const TENANT_DELETE = statement<{ id: string }>(
   `update tenants set deleted_at = now() where id = $1 and deleted_at is null returning id`,
 );
 
-/** So that none of them is taken for a key that can still let others in. */
+/** So that none of them is taken for a key that can still let others in. Locked in the order of `usage.keys_used`. */
 export const TENANT_REVOKE_KEYS = statement(
   'tenant.revoke_keys',
-  `update api_keys set revoked_at = now() where tenant_id = $1 and revoked_at is null`,
+  `with due as (select id from api_keys where tenant_id = $1 and revoked_at is null order by id for no key update)
+   update api_keys k set revoked_at = now() from due where k.id = due.id`,
 );
 
 export const TENANT_ASKER = statement<{ id: string }>(

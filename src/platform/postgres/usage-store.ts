@@ -85,7 +85,7 @@ export const USAGE_FLUSH = statement<{ applied: boolean; before: string | null }
   'usage.flush',
   `with turn as (
      insert into instances as i (id, role, flushed) values ($1, 'api', $2)
-     on conflict (id) do update set flushed = excluded.flushed where i.flushed = excluded.flushed - 1
+     on conflict (id) do update set flushed = excluded.flushed where i.flushed < excluded.flushed
      returning id
    ), counted as (
      insert into usage_deltas (tenant_id, key_id, day, metric, policy, amount)

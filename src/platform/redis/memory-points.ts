@@ -9,7 +9,6 @@ import type { CountWindow, TakeOptions } from './points';
 const COUNTS_MAX = 50_000;
 
 export interface MemoryPoints {
-  /** Calls for one key come one after the other. */
   take(window: CountWindow, wanted: number, options?: TakeOptions): Promise<Taken>;
 }
 
@@ -32,26 +31,49 @@ export function createMemoryPoints({ crew }: { crew(): Crew }): MemoryPoints {
     await limiter.set(key, 0, endsInMs / 1000);
     return { used: 0, endsInMs };
   };
+  const inTurn = createTurns();
+  const take = async (key: string, window: CountWindow, { wanted, before }: Asked): Promise<Taken> => {
+    const known = await limiter.get(key);
+    const { used, endsInMs } =
+      known === null || known.msBeforeNext <= 0
+        ? await begin(key, before?.endsInMs ?? window.lastsMs)
+        : { used: known.consumedPoints, endsInMs: known.msBeforeNext };
+    kept.set(key, true);
+    const share = shareOf(window.quota, crew());
+    const usedInAll = Math.max(used, before?.used ?? 0);
+    const given = Math.max(0, Math.min(wanted, share - usedInAll));
+    await limiter.penalty(key, usedInAll - used + given);
+    return {
+      given,
+      remaining: Math.max(0, share - usedInAll - given),
+      endsInMs,
+      ceiling: share,
+      insured: true,
+    };
+  };
   return {
-    take: async (window, wanted, { before } = {}) => {
+    take: (window, wanted, { before } = {}) => {
       const key = `${window.policy}:${window.key}`;
-      const known = await limiter.get(key);
-      const { used, endsInMs } =
-        known === null || known.msBeforeNext <= 0
-          ? await begin(key, before?.endsInMs ?? window.lastsMs)
-          : { used: known.consumedPoints, endsInMs: known.msBeforeNext };
-      kept.set(key, true);
-      const share = shareOf(window.quota, crew());
-      const usedInAll = Math.max(used, before?.used ?? 0);
-      const given = Math.max(0, Math.min(wanted, share - usedInAll));
-      await limiter.penalty(key, usedInAll - used + given);
-      return {
-        given,
-        remaining: Math.max(0, share - usedInAll - given),
-        endsInMs,
-        ceiling: share,
-        insured: true,
-      };
+      return inTurn(key, () => take(key, window, { wanted, before }));
     },
+  };
+}
+
+interface Asked {
+  wanted: number;
+  before: TakeOptions['before'];
+}
+
+/** Looking and counting are two steps, between which nobody else may look at the same count. */
+function createTurns() {
+  const last = new Map<string, Promise<unknown>>();
+  return async <T>(key: string, step: () => Promise<T>): Promise<T> => {
+    const turn = (last.get(key) ?? Promise.resolve()).then(step, step);
+    last.set(key, turn);
+    try {
+      return await turn;
+    } finally {
+      if (last.get(key) === turn) last.delete(key);
+    }
   };
 }

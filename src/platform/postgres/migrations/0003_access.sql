@@ -108,6 +108,8 @@ create function access_changed(subject text) returns bigint language plpgsql as 
 declare
   n bigint;
 begin
+  -- One that hangs must not hold up all others, nor the connections they wait on.
+  perform set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '5s', true);
   update access_clock set seq = seq + 1 returning seq into n;
   insert into access_changes (seq, subject) values (n, subject);
   return n;
