@@ -1,7 +1,7 @@
 /** One tenant with very many items, another with few, and one worker for both. */
 import { Connection } from '@temporalio/client';
 import { TASK_QUEUES } from '../../src/domain/batch/engine';
-import { type ApiClient, createTenant } from '../support/api-client';
+import { type ApiClient, createTenant, createTenantWith } from '../support/api-client';
 import { jobEnded, numbered, readJob, uploadNumbered } from '../support/job-client';
 import { startOwnTemporal } from '../support/own-servers';
 import { HANDLERS_DIR, type Product, startProduct } from '../support/product';
@@ -64,7 +64,7 @@ interface Setting {
 async function begin(setting: Setting, sizes: Sizes): Promise<Pick<Race, 'small' | 'largeDone'>> {
   const { product } = setting;
   const large = await createTenant(product, 'premium');
-  const client = await createTenant(product, 'free');
+  const client = await createTenantWith(product, { running_jobs: 2 });
   const ids: string[] = [];
   for (let n = 0; n < sizes.jobs; n++) {
     const items = numbered(sizes.itemsPerJob, { ms: sizes.ms });

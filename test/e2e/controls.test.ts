@@ -1,4 +1,4 @@
-import { type ApiClient, createTenant } from '../support/api-client';
+import { type ApiClient, createTenantWith } from '../support/api-client';
 import { createExecutionLog } from '../support/execution-log';
 import {
   control,
@@ -146,7 +146,7 @@ describe('controls, whatever the job is at', () => {
     });
 
     test('a job that waits for a seat of its plan ends in time, without having begun', async () => {
-      const tenant = await createTenant(product, 'free');
+      const tenant = await createTenantWith(product, { running_jobs: 2 });
       const seated = await Promise.all([1, 2].map(() => createJob(tenant, { ...slow, options: patient })));
       for (const { id } of seated) await underWay(tenant, id);
       const { id } = await createJob(tenant, { ...slow, options: expires });

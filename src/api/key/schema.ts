@@ -45,7 +45,12 @@ const bounds = {
     .max(INT32_MAX)
     .nullish()
     .describe('Of this key alone, beside what the plan allows all keys of the tenant; null: none'),
-  requests_per_day: z.int({ abort: true }).min(1).max(FIELD_INTEGER_MAX).nullish().describe('As `requests_per_minute`'),
+  requests_per_day: z
+    .int({ abort: true })
+    .min(1)
+    .max(FIELD_INTEGER_MAX)
+    .nullish()
+    .describe('As `requests_per_minute`'),
 };
 
 export const keyCreateSchema = named(
