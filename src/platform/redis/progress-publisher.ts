@@ -60,9 +60,14 @@ export function createProgressPublisher(options: ProgressPublisherOptions): Prog
 
   const publishInTurn = async (pending: Pending): Promise<void> => {
     const gate = keys.gate(topicFor.job(pending.ref.jobId));
-    if (!(await pass(options.redis, gate, intervalMs))) {
-      await pause(await leftOf(options.redis, gate, intervalMs));
-      if (pending.dropped || !(await pass(options.redis, gate, intervalMs))) return;
+    let left = Number.POSITIVE_INFINITY;
+    while (!(await pass(options.redis, gate, intervalMs))) {
+      const stillLeft = await leftOf(options.redis, gate, intervalMs);
+      // More than before: another process has published meanwhile. Less: our timer was a little early for Redis' clock.
+      if (stillLeft > left) return;
+      left = stillLeft;
+      await pause(left);
+      if (pending.dropped) return;
     }
     await publish(pending.ref);
   };
