@@ -1,4 +1,5 @@
 /** A step that is repeated until it is told to stop: never twice at once, and a failure only waits for the next turn. */
+import { setTimeout as pause } from 'node:timers/promises';
 export interface LoopOptions {
   intervalMs: number;
   step(): Promise<unknown>;
@@ -15,7 +16,8 @@ export function startLoop({ intervalMs, step, onError }: LoopOptions): Loop {
   const run = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       await step().catch(onError);
-      await pause(intervalMs, stopped.signal);
+      // Told to stop, it ends early, which is no failure.
+      await pause(intervalMs, undefined, { signal: stopped.signal }).catch(() => undefined);
     }
   };
   const running = run();
@@ -25,17 +27,4 @@ export function startLoop({ intervalMs, step, onError }: LoopOptions): Loop {
       return running;
     },
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

@@ -18,7 +18,7 @@ import { EXACT_BELOW, leaseSize, shareOf } from '../../src/domain/limit/lease';
 import { noNeed, noteNeed, recentNeed } from '../../src/domain/limit/need';
 import { type LimitPolicy, policiesOf } from '../../src/domain/limit/policy';
 import { rateLimitField, rateLimitPolicyField } from '../../src/domain/limit/rate-limit-fields';
-import { dayOf, retryAfterSeconds } from '../../src/domain/limit/window';
+import { dayWindow, retryAfterSeconds } from '../../src/domain/limit/window';
 import { knownKey, NO_LIMITS } from '../support/principal';
 
 const MINUTE: LimitPolicy = { name: 'minute', subject: 'tnt_1', quota: 60, windowSeconds: 60 };
@@ -219,8 +219,11 @@ describe('the RateLimit fields of draft 11', () => {
   });
 
   test('a day is one of the calendar in UTC', () => {
-    expect(dayOf(Date.parse('2026-03-01T23:59:59.500Z'))).toEqual({ name: '2026-03-01', endsInMs: 500 });
-    expect(dayOf(Date.parse('2026-03-02T00:00:00Z'))).toEqual({ name: '2026-03-02', endsInMs: 86_400_000 });
+    expect(dayWindow(Date.parse('2026-03-01T23:59:59.500Z'))).toEqual({ name: '2026-03-01', endsInMs: 500 });
+    expect(dayWindow(Date.parse('2026-03-02T00:00:00Z'))).toEqual({
+      name: '2026-03-02',
+      endsInMs: 86_400_000,
+    });
   });
 });
 

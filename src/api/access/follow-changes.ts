@@ -1,4 +1,5 @@
 /** Follows the log of changes to what keys may do, so that what this process remembers is never far behind. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { AccessFeed } from './ports';
 
 export interface FollowDeps {
@@ -39,7 +40,9 @@ export function followChanges(deps: FollowDeps): Follower {
           deps.log.warn({ err }, 'changes to API keys cannot be followed; each key is looked up anew');
         away = true;
       }
-      await pause(INTERVAL_MS + deps.random() * JITTER_MS, closed.signal);
+      const waitMs = INTERVAL_MS + deps.random() * JITTER_MS;
+      // Closed, it ends early, which is no failure.
+      await pause(waitMs, undefined, { signal: closed.signal }).catch(() => undefined);
     }
   };
   const running = run();
@@ -74,17 +77,4 @@ export function createReader({ feed, onChanges, onGap, monotonicMs }: Omit<Follo
 /** False too where the log goes on before `seq`: the database is another one, or came back from a backup. */
 function isWhole(seq: number, latest: number, changes: readonly { seq: number }[]): boolean {
   return changes.length === latest - seq && changes.every((change, i) => change.seq === seq + 1 + i);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

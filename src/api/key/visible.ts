@@ -2,6 +2,7 @@
 import { AppError } from '../../domain/errors';
 import type { Principal } from '../../domain/key/scopes';
 import type { TenantStore } from '../tenant/ports';
+import { existing as existingTenant, maySee } from '../tenant/visible';
 import type { ApiKey, KeyStore } from './ports';
 
 type Finder = Pick<KeyStore, 'find' | 'findAnywhere'>;
@@ -29,6 +30,5 @@ export async function requireTenant(
   tenantId: string,
 ): Promise<void> {
   if (tenantId === asker.tenantId) return;
-  const visible = asker.scopes.includes('admin') && (await tenants.find(tenantId)) !== undefined;
-  if (!visible) throw new AppError('not_found', 'There is no tenant with this id.');
+  existingTenant(maySee(asker, tenantId) ? await tenants.find(tenantId) : undefined);
 }

@@ -26,53 +26,59 @@ export function authenticate(deps: AuthenticateDeps): ApiMiddleware {
   return function authenticate(ctx, next) {
     if (matchedRoute(ctx).scopes === 'public') return next();
     const attempt = { authorization: ctx.req.headers.authorization ?? '', address: ctx.state.clientAddress };
-    const known = remembered(deps, attempt);
-    if (known !== undefined) {
-      ctx.state.principal = known.principal;
+    const seen = glance(deps, attempt.authorization);
+    if (isKey(seen) && refusalOf(seen, attempt.address, deps.now()) === undefined) {
+      ctx.state.principal = seen.principal;
       return next();
     }
-    return whoAsks(deps, attempt).then(({ principal }) => {
+    return whoAsks(deps, attempt, seen).then(({ principal }) => {
       ctx.state.principal = principal;
       return next();
     });
   };
 }
 
-/** A key that is remembered and good: at once. undefined: it takes more than that. */
-function remembered(deps: AuthenticateDeps, { authorization, address }: Attempt): RecognisedKey | undefined {
+/** The key, whatever its state; why there is none; or what it must be looked up by. */
+type Seen = RecognisedKey | AppError | { hash: string };
+
+function isKey(seen: Seen): seen is RecognisedKey {
+  return 'principal' in seen;
+}
+
+/** As far as it can be told without any I/O. */
+function glance({ keys, hashKey }: AuthenticateDeps, authorization: string): Seen {
   const secret = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-  if (secret === undefined || !isWellFormedKey(secret)) return undefined;
-  const key = deps.keys.peek(deps.hashKey(secret));
-  return key && refusalOf(key, address, deps.now()) === undefined ? key : undefined;
-}
-
-async function whoAsks(deps: AuthenticateDeps, attempt: Attempt): Promise<RecognisedKey> {
-  if (attempt.authorization === '') {
-    // Nothing was tried, so it is no failure that counts.
-    throw new AppError('unauthenticated', 'Send an API key: `Authorization: Bearer mrk_…`.');
-  }
-  const key = await findKey(deps, attempt);
-  const refusal = key instanceof AppError ? key : refusalOf(key, attempt.address, deps.now());
-  if (refusal !== undefined) throw await counted(deps.failures, attempt.address, refusal);
-  return key as RecognisedKey;
-}
-
-/** The key, whatever its state, or why there is none. */
-async function findKey(deps: AuthenticateDeps, attempt: Attempt): Promise<RecognisedKey | AppError> {
-  const secret = /^bearer +(\S+) *$/i.exec(attempt.authorization)?.[1];
   if (secret === undefined) {
     return new AppError('unauthenticated', 'The Authorization header is not of the form `Bearer mrk_…`.');
   }
   if (!isWellFormedKey(secret)) return unknownKey();
-  const hash = deps.hashKey(secret);
-  const remembered = deps.keys.peek(hash);
-  if (remembered !== undefined) return remembered ?? unknownKey();
+  const hash = hashKey(secret);
+  const remembered = keys.peek(hash);
+  return remembered === undefined ? { hash } : (remembered ?? unknownKey());
+}
+
+async function whoAsks(deps: AuthenticateDeps, attempt: Attempt, seen: Seen): Promise<RecognisedKey> {
+  if (attempt.authorization === '') {
+    // Nothing was tried, so it is no failure that counts.
+    throw new AppError('unauthenticated', 'Send an API key: `Authorization: Bearer mrk_…`.');
+  }
+  const key = 'hash' in seen ? await lookUp(deps, attempt, seen.hash) : seen;
+  const refusal = isKey(key) ? refusalOf(key, attempt.address, deps.now()) : key;
+  if (refusal !== undefined) throw await counted(deps.failures, attempt.address, refusal);
+  return key as RecognisedKey;
+}
+
+async function lookUp(
+  { keys, failures }: AuthenticateDeps,
+  { address }: Attempt,
+  hash: string,
+): Promise<RecognisedKey | AppError> {
   // A real key must not wait for the mistakes of others at its address.
-  if (!deps.keys.wasReal(hash)) {
-    const waitSeconds = await deps.failures.blocked(attempt.address);
+  if (!keys.wasReal(hash)) {
+    const waitSeconds = await failures.blocked(address);
     if (waitSeconds !== undefined) throw tooManyFailures(waitSeconds);
   }
-  return (await deps.keys.lookUp(hash)) ?? unknownKey();
+  return (await keys.lookUp(hash)) ?? unknownKey();
 }
 
 function unknownKey(): AppError {

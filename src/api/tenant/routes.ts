@@ -9,7 +9,7 @@ import { idParam, PAGE_LIMIT_DEFAULT, pageQuery, pageSchema } from '../schema';
 import type { TenantStore } from './ports';
 import { type PutSubscriptionDeps, putSubscriptionRoute } from './put-subscription';
 import { tenantCreateSchema, tenantSchema, tenantUpdateSchema, toTenantBody } from './schema';
-import { existing } from './visible';
+import { existing, maySee } from './visible';
 
 export interface TenantRouteDeps extends PutSubscriptionDeps {
   tenants: Pick<TenantStore, 'find' | 'list'>;
@@ -92,7 +92,7 @@ function getTenant({ tenants }: TenantRouteDeps): Route {
     responses: { 200: { description: 'The tenant', schema: tenantSchema } },
     errors: ['not_found'],
     handler: async ({ params: { id }, principal }) => {
-      const visible = id === principal.tenantId || principal.scopes.includes('admin');
+      const visible = maySee(principal, id);
       return ok(toTenantBody(existing(visible ? await tenants.find(id) : undefined)));
     },
   });

@@ -5,6 +5,7 @@
  */
 import type { Principal } from '../../domain/key/scopes';
 import type { PolicyState } from '../../domain/limit/policy';
+import { dayNumber } from '../../domain/limit/window';
 import type { QuotaEventType } from '../../domain/realtime/event';
 import { dayEnd, dayOf } from '../../domain/usage/period';
 import { crossings, type QuotaUse } from '../../domain/usage/quota';
@@ -22,7 +23,6 @@ export interface RequestQuotaDeps {
 export type OnRequestsUsed = (who: Principal, states: readonly PolicyState[]) => void;
 
 const LOOK_EVERY_MS = 1_000;
-const DAY_MS = 86_400_000;
 
 interface Said {
   quota: number;
@@ -54,7 +54,7 @@ export function createRequestQuota(deps: RequestQuotaDeps): OnRequestsUsed {
   };
 
   const knownOf = (tenantId: string, quota: number, now: number): Said => {
-    const day = Math.floor(now / DAY_MS);
+    const day = dayNumber(now);
     if (day !== today) said.clear();
     today = day;
     let known = said.get(tenantId);

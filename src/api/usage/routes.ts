@@ -9,6 +9,7 @@ import { defineRoute, type Route } from '../route';
 import { idParam } from '../schema';
 import type { KeyStore } from '../key/ports';
 import { visibleKey } from '../key/visible';
+import { existing, maySee } from '../tenant/visible';
 import type { PolicyUse, RequestLimiter } from '../limits/ports';
 import type { UsageReads } from './ports';
 import { keyUsageSchema, rangeQuery, USAGE_DAYS_MAX, usageSchema } from './schema';
@@ -49,8 +50,7 @@ function getUsage(deps: UsageRouteDeps): Route {
       const now = deps.now();
       const periods = periodsOf(query, now);
       const tenantId = query.tenant_id ?? principal.tenantId;
-      const tenant = maySee(principal, tenantId) ? await deps.usage.tenant(tenantId) : undefined;
-      if (tenant === undefined) throw new AppError('not_found', 'There is no tenant with this id.');
+      const tenant = existing(maySee(principal, tenantId) ? await deps.usage.tenant(tenantId) : undefined);
       const [counts, uses] = await Promise.all([
         deps.usage.counts({ tenantId }, [periods.asked, periods.month]),
         deps.limiter.look(tenantAlone(principal, { ...tenant, tenantId })),
@@ -88,10 +88,6 @@ function getKeyUsage(deps: UsageRouteDeps): Route {
       return ok({ ...head, ...toPeriods(counts, periods) });
     },
   });
-}
-
-function maySee({ tenantId, scopes }: Principal, wanted: string): boolean {
-  return wanted === tenantId || scopes.includes('admin');
 }
 
 interface Periods {

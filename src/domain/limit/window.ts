@@ -1,4 +1,5 @@
 /** When windows begin and end, and when it is worth coming back. */
+import { dayEnd, dayOf } from '../usage/period';
 import { DAY_SECONDS } from './policy';
 
 const DAY_MS = DAY_SECONDS * 1000;
@@ -8,10 +9,10 @@ export function dayNumber(epochMs: number): number {
   return Math.floor(epochMs / DAY_MS);
 }
 
-/** The calendar day in UTC. */
-export function dayOf(epochMs: number): { name: string; endsInMs: number } {
-  const begun = dayNumber(epochMs) * DAY_MS;
-  return { name: new Date(begun).toISOString().slice(0, 10), endsInMs: begun + DAY_MS - epochMs };
+/** The window of a calendar day in UTC. */
+export function dayWindow(epochMs: number): { name: string; endsInMs: number } {
+  const name = dayOf(new Date(epochMs));
+  return { name, endsInMs: dayEnd(name).getTime() - epochMs };
 }
 
 /** Of the window, so that not everyone who was refused comes back in the same second. */

@@ -3,7 +3,7 @@
  * as by `DELETE /v1/jobs/{id}`. Over all tenants, since it acts for none.
  */
 import type { JobRef } from '../../domain/batch/job';
-import { FINAL_STATUSES, type JobStatus } from '../../domain/batch/status';
+import { FINAL_STATUSES, type JobStatus, statusesBefore } from '../../domain/batch/status';
 import { decodeId, encodeId } from '../../domain/ids';
 import { type EventAppender, jobEvent } from './job-events';
 import type { JobRow } from './job-row';
@@ -87,7 +87,7 @@ const JOBS_MAX = 50;
 const FIRST = '00000000-0000-0000-0000-000000000000';
 const REMOVABLE: readonly JobStatus[] = ['created', ...FINAL_STATUSES];
 /** What an operator could cancel. */
-const OPEN: readonly JobStatus[] = ['queued', 'running', 'paused'];
+const OPEN = statusesBefore('cancelling');
 
 export interface RemovedJobs {
   removed: number;

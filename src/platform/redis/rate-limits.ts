@@ -9,7 +9,7 @@ import {
   policiesOf,
   type Verdict,
 } from '../../domain/limit/policy';
-import { dayNumber, dayOf } from '../../domain/limit/window';
+import { dayNumber, dayWindow } from '../../domain/limit/window';
 import type { InsuredPoints } from './insured-points';
 import { createLeases, type Lease, type Leases } from './leases';
 import type { CountWindow } from './points';
@@ -137,7 +137,7 @@ function windowNow({ name, subject, quota, windowSeconds }: LimitPolicy, epochMs
   if (windowSeconds !== DAY_SECONDS) {
     return { policy: name, key: subject, quota, lastsMs: windowSeconds * 1000, calendar: false };
   }
-  const day = dayOf(epochMs);
+  const day = dayWindow(epochMs);
   return { policy: name, key: `${subject}:${day.name}`, quota, lastsMs: day.endsInMs, calendar: true };
 }
 
