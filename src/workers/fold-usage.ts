@@ -6,7 +6,7 @@ import { type Loop, startLoop } from './loop';
 
 export interface FoldUsageOptions {
   usage: {
-    /** See src/platform/postgres/usage-store.ts. */
+    /** See src/platform/postgres/usage-fold.ts. */
     foldSome(limit: number): Promise<number | 'busy'>;
   };
   onError(error: unknown): void;

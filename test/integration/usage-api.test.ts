@@ -145,7 +145,8 @@ describe('the usage over HTTP', () => {
 
   test('a request without a known key counts for nobody', async () => {
     const member = await memberOn({});
-    await times(3, () => call(api, '/v1/usage', { key: `${member.key.slice(0, -1)}x` }));
+    const other = member.key.endsWith('x') ? 'y' : 'x';
+    await times(3, () => call(api, '/v1/usage', { key: `${member.key.slice(0, -1)}${other}` }));
     await call(api, '/v1/me', { key: member.key });
     expect((await usageThat(member, ({ day }) => day.requests > 0)).day).toMatchObject({ requests: 1 });
   });
@@ -173,7 +174,7 @@ describe('the usage over HTTP', () => {
     expect(inline.status).toBe(429);
     const jobs = await call(api, '/v1/jobs', { key: member.key });
     expect(jobs.body.data).toMatchObject([{ id: job.id, status: 'created' }, { id: fits.id }]);
-    const body = await usageThat(member, ({ day }) => day.refused['items-month'] === 2);
+    const body = await usageThat(member, ({ day }) => day.refused['items-month'] === 2 && day.requests >= 4);
     expect(body.day.requests).toBe(4);
     expect(await quotaEvents(db, member.tenantId)).toMatchObject([{ type: 'quota.exceeded' }]);
   });

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import fc from 'fast-check';
 import { createRequestMeter } from '../../src/api/usage/request-meter';
 import type { ItemOutcome } from '../../src/domain/handler/contract';
 import { decodeId } from '../../src/domain/ids';
@@ -10,20 +9,11 @@ import { createEventStore } from '../../src/platform/postgres/event-store';
 import type { PostgresDatabase } from '../../src/platform/postgres/pool';
 import { createRunStore, type RunStore } from '../../src/platform/postgres/run-store';
 import { statement } from '../../src/platform/postgres/statement';
-import {
-  createUsageFold,
-  createUsageReads,
-  createUsageWrites,
-  USAGE_FOLD,
-  USAGE_FOLD_LOCK,
-  type UsageFold,
-} from '../../src/platform/postgres/usage-store';
-import { startFoldUsage } from '../../src/workers/fold-usage';
+import { createUsageReads, createUsageWrites } from '../../src/platform/postgres/usage-store';
 import { startChunkApi } from '../support/chunk-api';
 import { insertTenant, openTestDatabase } from '../support/database';
 import { numbers, queuedJob } from '../support/jobs';
 import { usedOf } from '../support/usage';
-import { until } from '../support/wait';
 
 const DAY = '2026-03-01';
 const RANGES = [
@@ -47,29 +37,18 @@ const LAST_USED = statement<{ last_used_at: Date | null }>(
   'test.last_used',
   'select last_used_at from api_keys where id = $1',
 );
-const COUNT_DELTAS = statement<{ n: number }>('test.deltas', 'select count(*)::int as n from usage_deltas');
-const APPEND = statement(
-  'test.append',
-  `insert into usage_deltas (tenant_id, key_id, day, metric, policy, amount)
-   values ($1, $2, '${DAY}'::date + $3::int, $4, $5, $6)`,
-);
-
 describe('usage', () => {
   let db: PostgresDatabase;
   let close: () => Promise<void>;
   let chunks: ChunkStore;
   let runs: RunStore;
-  let fold: UsageFold;
 
   beforeAll(async () => {
     ({ db, close } = await openTestDatabase());
     chunks = createChunkStore(db);
     runs = createRunStore(db, createEventStore);
-    fold = createUsageFold(db);
   });
   afterAll(() => close());
-
-  const deltas = async (): Promise<number> => (await db.run(COUNT_DELTAS))[0]?.n ?? 0;
 
   describe('of items', () => {
     const runningJob = async (keyId?: string): Promise<{ tenantId: string; jobId: string; no: number }> => {
@@ -149,92 +128,6 @@ describe('usage', () => {
       const error = { code: 'handler_crashed', message: 'x' };
       await chunks.giveUpSuspect(held, { ...ok(7), status: 'failed', output: null, error });
       expect(await usedOf(db, held.tenantId)).toBe(1);
-    });
-  });
-
-  describe('folding', () => {
-    const rolledBackFold = (): Promise<void> =>
-      db
-        .transaction(async (tx) => {
-          await tx.run(USAGE_FOLD, [1_000]);
-          throw new Error('crash');
-        })
-        .catch(() => undefined);
-
-    test('whatever is appended, folded by many at once or broken off, each read is right', async () => {
-      const append = fc.record({
-        what: fc.constant('append' as const),
-        key: fc.integer({ min: 0, max: 2 }),
-        day: fc.integer({ min: 0, max: 1 }),
-        metric: fc.constantFrom('requests', 'refused', 'items'),
-        amount: fc.integer({ min: 1, max: 1_000_000 }),
-      });
-      const step = fc.oneof(
-        { weight: 6, arbitrary: append },
-        {
-          weight: 2,
-          arbitrary: fc.record({ what: fc.constant('fold' as const), limit: fc.integer({ min: 1, max: 4 }) }),
-        },
-        fc.record({ what: fc.constant('break off' as const) }),
-        fc.record({ what: fc.constant('read' as const) }),
-      );
-      const usage = createUsageReads(db);
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
-          const tenantId = newId('tenant');
-          const keys = [null, newId('key'), newId('key')];
-          const sums = new Map<string, number>();
-          const check = async (): Promise<void> => {
-            const counts = await usage.counts({ tenantId }, RANGES);
-            expect(new Map(counts.map((c) => [`${c.day} ${c.metric}`, c.amount]))).toEqual(sums);
-          };
-          for (const s of steps) {
-            if (s.what === 'append') {
-              const day = `2026-03-0${s.day + 1}`;
-              const values = [s.day, s.metric, s.metric === 'refused' ? 'minute' : '', s.amount];
-              const key = keys[s.key];
-              await db.run(APPEND, [
-                decodeId('tenant', tenantId),
-                key ? decodeId('key', key) : null,
-                ...values,
-              ]);
-              sums.set(`${day} ${s.metric}`, (sums.get(`${day} ${s.metric}`) ?? 0) + s.amount);
-            } else if (s.what === 'fold') {
-              await Promise.all([fold.foldSome(s.limit), fold.foldSome(s.limit), check()]);
-            } else if (s.what === 'break off') await Promise.all([rolledBackFold(), check()]);
-            else await check();
-          }
-          await check();
-          while ((await fold.foldSome(100)) !== 0);
-          await check();
-        }),
-        { numRuns: 40 },
-      );
-      expect(await deltas()).toBe(0);
-    });
-
-    test('is done by one at a time: who comes second leaves it', async () => {
-      const tenantId = newId('tenant');
-      await db.run(APPEND, [decodeId('tenant', tenantId), null, 0, 'items', '', 5]);
-      await db.transaction(async (tx) => {
-        await tx.run(USAGE_FOLD_LOCK);
-        expect(await fold.foldSome(10)).toBe('busy');
-      });
-      expect(await fold.foldSome(10)).toBe(1);
-      expect(await usedOf(db, tenantId)).toBe(5);
-    });
-
-    test('goes on by itself in the worker, also for a tenant that is gone', async () => {
-      const tenantId = newId('tenant');
-      const errors: unknown[] = [];
-      const folding = startFoldUsage({ usage: fold, onError: (e) => errors.push(e), intervalMs: 10 });
-      for (let n = 0; n < 5; n++) {
-        await db.run(APPEND, [decodeId('tenant', tenantId), null, 0, 'items', '', 2]);
-        await until('the fold', async () => (await deltas()) === 0);
-      }
-      await folding.stop();
-      expect(errors).toEqual([]);
-      expect(await usedOf(db, tenantId)).toBe(10);
     });
   });
 

@@ -1,13 +1,13 @@
 /**
- * Usage: appended by whoever does the work, folded into days a little later, and read as the sum of both, in one statement and
- * so in one snapshot: a fold is seen whole or not at all (docs/adr/0029-usage-deltas.md).
+ * Usage: appended by whoever does the work, folded into days a little later (usage-fold.ts), and read as the sum of both, in one
+ * statement and so in one snapshot: a fold is seen whole or not at all (docs/adr/0029-usage-deltas.md).
  */
 import { decodeId, tryDecodeId } from '../../domain/ids';
 import type { Plan } from '../../domain/key/plans';
 import { type DayRange, monthEnd } from '../../domain/usage/period';
 import type { DayCount, RequestCount, TenantUse } from '../../domain/usage/usage';
 import { PLAN_COLUMNS, type PlanRow, toPlan } from './plan-row';
-import { type Database, type Queryable, statement } from './statement';
+import { type Queryable, statement } from './statement';
 
 interface CountRow {
   day: string;
@@ -26,7 +26,7 @@ const IN_RANGES = '(day between $2 and $3 or day between $4 and $5)';
 export const USAGE_OF_TENANT = statement<CountRow>(
   'usage.of_tenant',
   `with used as (
-     select day, metric, policy, amount from usage_days where tenant_id = $1 and ${IN_RANGES}
+     select day, metric, policy, amount from usage_tenant_days where tenant_id = $1 and ${IN_RANGES}
      union all
      select day, metric, policy, amount from usage_deltas where tenant_id = $1 and ${IN_RANGES}
    ) ${SUMMED}`,
@@ -52,29 +52,6 @@ export const USAGE_TENANT = statement<
    cross join (select date_trunc('month', now() at time zone 'UTC')::date as month) m
    left join quota_months q on q.tenant_id = t.id and q.month = m.month
    where t.id = $1 and t.deleted_at is null`,
-);
-
-export const USAGE_PEEK = statement<{ seq: string }>(
-  'usage.peek',
-  'select seq from usage_deltas order by seq limit 1',
-);
-
-export const USAGE_FOLD_LOCK = statement<{ mine: boolean }>(
-  'usage.fold_lock',
-  `select pg_try_advisory_xact_lock(hashtextextended('millrace.fold_usage', 0)) as mine`,
-);
-
-export const USAGE_FOLD = statement<{ folded: number }>(
-  'usage.fold',
-  `with taken as (
-     delete from usage_deltas where seq = any (array(select seq from usage_deltas order by seq limit $1))
-     returning tenant_id, day, key_id, metric, policy, amount
-   ), added as (
-     insert into usage_days as d (tenant_id, day, key_id, metric, policy, amount)
-     select tenant_id, day, key_id, metric, policy, sum(amount) from taken group by tenant_id, day, key_id, metric, policy
-     on conflict (tenant_id, day, key_id, metric, policy) do update set amount = d.amount + excluded.amount
-   )
-   select count(*)::int as folded from taken`,
 );
 
 /**
@@ -138,26 +115,6 @@ export function createUsageReads(db: Queryable): UsageReads {
           ? await db.run(USAGE_OF_TENANT, values)
           : await db.run(USAGE_OF_KEY, [...values, decodeId('key', keyId)]);
       return rows.map((row) => ({ ...row, amount: Number(row.amount) }));
-    },
-  };
-}
-
-export interface UsageFold {
-  /** @returns how many were folded; fewer than `limit` means that none are left. `busy`: another process is at it */
-  foldSome(limit: number): Promise<number | 'busy'>;
-}
-
-export function createUsageFold(db: Database): UsageFold {
-  return {
-    async foldSome(limit) {
-      // Idle, this is one read of an empty index and no transaction.
-      if ((await db.run(USAGE_PEEK)).length === 0) return 0;
-      return db.transaction(async (tx) => {
-        const [lock] = await tx.run(USAGE_FOLD_LOCK);
-        if (lock?.mine !== true) return 'busy';
-        const [row] = await tx.run(USAGE_FOLD, [limit]);
-        return row?.folded ?? 0;
-      });
     },
   };
 }
