@@ -1,6 +1,6 @@
 /** A line of the access log as JSON text, put together by hand: there is one for each request, and its fields are known. */
 
-/** Only `request_id`, `path` and `job_id` hold what a client has written. */
+/** Only `request_id`, `path` and `job_id` hold what a client has written; what the others hold is the same as JSON writes it. */
 export interface RequestFields {
   readonly request_id: string;
   readonly tenant_id: string | undefined;
@@ -21,13 +21,13 @@ export function requestFieldsText(line: RequestFields): string {
   const { tenant_id, key_id, job_id } = line;
   return (
     `"request_id":${quoted(line.request_id)}` +
-    (tenant_id === undefined ? '' : `,"tenant_id":${quoted(tenant_id)}`) +
-    (key_id === undefined ? '' : `,"key_id":${quoted(key_id)}`) +
-    `,"method":${quoted(line.method)},"path":${quoted(line.path)},"route":${quoted(line.route)}` +
+    (tenant_id === undefined ? '' : `,"tenant_id":"${tenant_id}"`) +
+    (key_id === undefined ? '' : `,"key_id":"${key_id}"`) +
+    `,"method":"${line.method}","path":${quoted(line.path)},"route":"${line.route}"` +
     `,"status":${line.status},"ms":${line.ms},"bytes":${line.bytes}` +
     (job_id === undefined ? '' : `,"job_id":${quoted(job_id)}`) +
     (line.aborted === undefined ? '' : ',"aborted":true') +
-    `,"ip":${quoted(line.ip)}`
+    `,"ip":"${line.ip}"`
   );
 }
 

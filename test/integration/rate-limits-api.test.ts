@@ -1,3 +1,4 @@
+import { formatKey } from '../../src/domain/key/key-format';
 import { call } from '../support/api';
 import { startTwinApis, statusesOf, type TwinApis } from '../support/twin-apis';
 import { until } from '../support/wait';
@@ -150,5 +151,9 @@ describe('limits on requests over two API processes', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await statusesOf(api, key, 1)).toEqual({ 200: 1 });
     expect(await counted('minute', id)).toBe(2);
+    const unseen = await api.createKey({ tenantId: id, scopes: ['jobs:read'] });
+    expect(await statusesOf(api, unseen, 2)).toEqual({ 200: 2 });
+    const madeUp = formatKey('D'.repeat(30));
+    expect(await statusesOf(api, madeUp, 2)).toEqual({ 429: 2 });
   });
 });

@@ -86,6 +86,38 @@ describe('limits while Redis is away', () => {
     await limiter.close();
   });
 
+  test.each([
+    ['is out of memory', 'OOM', ['CONFIG', 'SET', 'maxmemory', '1mb'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    ['is a replica', 'READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+  ])(
+    'one that answers but %s is away until it counts, and is not tried by requests meanwhile',
+    async (_what, error, refuse, accept) => {
+      const limiter = await startLimiter({ url: redis.url, prefix: `${twins.prefix}${error}:` });
+      const tell = ([command = '', ...args]: string[]) => twins.redis.call(command, ...args);
+      const refusals = async (): Promise<number> => {
+        const found = new RegExp(`errorstat_${error}:count=(\\d+)`).exec(
+          await twins.redis.info('errorstats'),
+        );
+        return Number(found?.[1] ?? 0);
+      };
+      const before = await refusals();
+      expect(await tell(refuse)).toBe('OK');
+      try {
+        await until('some tries', async () => {
+          expect((await limiter.spend(limitedKey({ minute: 900 }), 1)).refusedBy).toBeUndefined();
+          return (await refusals()) >= before + 4;
+        });
+        expect([limiter.calls, limiter.isAway]).toEqual([1, true]);
+      } finally {
+        await tell(accept);
+      }
+      await until('it to be back', () => !limiter.isAway);
+      await limiter.spend(limitedKey({ minute: 900 }), 1);
+      expect([limiter.calls, limiter.isAway]).toEqual([2, false]);
+      await limiter.close();
+    },
+  );
+
   test('killed and started again under load: every answer is a 200 or a 429', async () => {
     const { key } = await twins.tenantWith({ minute: MINUTE });
     let isOver = false;

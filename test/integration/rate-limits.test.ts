@@ -77,6 +77,37 @@ describe('limits of two processes on one Redis', () => {
     expect(one.calls).toBeLessThan(1_500);
   });
 
+  test('where many come, the next points are there before anyone waits for them', async () => {
+    const who = limitedKey({ minute: 1_000_000 });
+    await hammer(one, who, { most: 2_000 });
+    const before = one.calls;
+    let waited = 0;
+    for (let asked = 1; asked <= 5_000; asked++) {
+      const verdict = one.spend(who, 1);
+      if (verdict instanceof Promise) waited++;
+      await verdict;
+      if (asked % 50 > 0) continue;
+      // As long as a call takes: what was taken ahead is there then, if it was taken at all.
+      await one.redis.ping();
+      await new Promise(setImmediate);
+    }
+    // Where nothing is taken ahead, each call has somebody who waits for it.
+    expect(waited).toBeLessThan((one.calls - before) / 2);
+  });
+
+  test('an account that gave way to others hands back what it held, and nothing is spent from it any more', async () => {
+    const small = await startLimiter({ url: testServers().redisUrl, prefix, accountsMax: 2 });
+    const who = limitedKey({ minute: 12_000 });
+    await hammer(small, who, { most: 2_000 });
+    expect(small.spend(who, 1)).not.toBeInstanceOf(Promise);
+    for (const tenantId of ['tnt_1', 'tnt_2']) await small.spend(limitedKey({ minute: 60 }, { tenantId }), 1);
+    const verdict = small.spend(who, 1);
+    expect(verdict).toBeInstanceOf(Promise);
+    await verdict;
+    await until('the rest to be handed back', async () => (await used('minute', who.tenantId)) === 2_002);
+    await small.close();
+  });
+
   test('who waits for one count shares a call', async () => {
     const who = limitedKey({ minute: 600 });
     await Promise.all(Array.from({ length: 100 }, async () => one.spend(who, 1)));

@@ -24,6 +24,7 @@ export interface LimiterWish {
   prefix: string;
   crew?: Crew;
   failuresPerMinute?: number;
+  accountsMax?: number;
   /** added to the time of day */
   shiftMs?: () => number;
 }
@@ -59,6 +60,7 @@ export async function startLimiter(wish: LimiterWish): Promise<TestLimiter> {
     points: insured,
     processes: () => crew.processes,
     clock: { epochMs: () => Date.now() + shiftMs(), ticks },
+    ...(wish.accountsMax !== undefined && { accountsMax: wish.accountsMax }),
   });
   await whenReady(redis, 5_000);
   return {

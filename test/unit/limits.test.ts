@@ -14,10 +14,14 @@ import {
 } from '../../src/domain/limit/account';
 import { createMemoryPoints } from '../../src/platform/redis/memory-points';
 import { addressGroup } from '../../src/domain/limit/address-group';
-import { EXACT_BELOW, leaseSize, shareOf } from '../../src/domain/limit/lease';
+import { EXACT_BELOW, leaseSize, pointsAhead, shareOf } from '../../src/domain/limit/lease';
 import { noNeed, noteNeed, recentNeed } from '../../src/domain/limit/need';
 import { type LimitPolicy, policiesOf } from '../../src/domain/limit/policy';
-import { rateLimitField, rateLimitPolicyField } from '../../src/domain/limit/rate-limit-fields';
+import {
+  rateLimitField,
+  rateLimitPolicyField,
+  createPolicyFields,
+} from '../../src/domain/limit/rate-limit-fields';
 import { dayWindow, retryAfterSeconds } from '../../src/domain/limit/window';
 import { knownKey, NO_LIMITS } from '../support/principal';
 
@@ -68,6 +72,29 @@ describe('shares and leases', () => {
         }
       }),
     );
+  });
+
+  test('ahead of need no more is taken than fills a lease up, and nothing while enough is held', () => {
+    const wish = fc.record({
+      quota: fc.integer({ min: 1, max: 10_000_000 }),
+      remaining: fc.option(fc.nat(10_000_000), { nil: undefined }),
+      processes: fc.integer({ min: 1, max: 50 }),
+      recentNeed: fc.nat(20_000),
+    });
+    fc.assert(
+      fc.property(wish, fc.nat(600), (asked, held) => {
+        const size = leaseSize({ ...asked, demand: 0 });
+        const ahead = pointsAhead(asked, held);
+        if (ahead === 0) return;
+        expect(ahead + held).toBe(size);
+        expect(held).toBeLessThan(size / 2);
+        expect(asked.quota).toBeGreaterThanOrEqual(EXACT_BELOW);
+      }),
+    );
+    const busy = { quota: 12_000, remaining: 12_000, processes: 1, recentNeed: 600 };
+    expect(pointsAhead(busy, 100)).toBe(400);
+    expect(pointsAhead(busy, 400)).toBe(0);
+    expect(pointsAhead({ ...busy, recentNeed: 3 }, 0)).toBe(0);
   });
 
   test('what was needed of late is of the last tenth of a second or the one before, and then forgotten', () => {
@@ -193,6 +220,11 @@ describe('the RateLimit fields of draft 11', () => {
   test('are written as structured fields', () => {
     const day = { name: 'day', subject: 'tnt_1', quota: 5_000, windowSeconds: 86_400 } as const;
     expect(rateLimitPolicyField([MINUTE, day])).toBe('"minute";q=60;w=60,"day";q=5000;w=86400');
+    const remembered = createPolicyFields();
+    const policies = [MINUTE, day];
+    for (const list of [policies, policies, [day], policies]) {
+      expect(remembered(list)).toBe(rateLimitPolicyField(list));
+    }
     const states = [
       { ...MINUTE, remaining: 59, endsInMs: 59_001 },
       { ...day, remaining: 4_999, endsInMs: 0 },

@@ -13,9 +13,9 @@ interface Found {
 }
 
 async function found(method: string, path: string): Promise<Found> {
-  const state: { route?: Route; rawParams?: unknown } = {};
+  const state: { path: string; route?: Route; rawParams?: unknown } = { path };
   let went = false;
-  await match({ method, path, state } as unknown as ApiContext, async () => {
+  await match({ method, state } as unknown as ApiContext, async () => {
     went = true;
   });
   expect(went).toBe(true);

@@ -1,6 +1,7 @@
 /** Finds the route of a request. The router only finds: what a route asks for is done by the middleware that follow. */
 import Router, { type Layer } from '@koa/router';
 import { AppError } from '../../domain/errors';
+import { noContent } from '../respond';
 import type { Route } from '../route';
 import type { ApiContext, ApiMiddleware, ApiState } from '../state';
 
@@ -15,7 +16,9 @@ export interface RouteMatching {
 
 interface Entry {
   route: Route;
-  layer: Layer<ApiState>;
+  pattern: RegExp;
+  /** of the parameters, as they stand in the pattern */
+  names: readonly string[];
   /** of the path, up to its first parameter */
   start: string;
 }
@@ -35,7 +38,8 @@ export function routeMatching(routes: readonly Route[]): RouteMatching {
       [route.method.toUpperCase()],
       () => undefined,
     ) as Layer<ApiState>;
-    const entry = { route, layer, start: route.path.split('{', 1)[0] ?? '' };
+    const names = layer.paramNames.map(({ name }) => name);
+    const entry = { route, pattern: layer.regexp, names, start: route.path.split('{', 1)[0] ?? '' };
     // The router adds HEAD to each GET by itself.
     for (const method of layer.methods) {
       const shelves = index.get(method) ?? [];
@@ -48,15 +52,28 @@ export function routeMatching(routes: readonly Route[]): RouteMatching {
 
 function match(index: Index): ApiMiddleware {
   return function match(ctx, next) {
-    const { path, state } = ctx;
-    for (const { route, layer, start } of index.get(ctx.method)?.[segmentsOf(path)] ?? NONE) {
-      if (!path.startsWith(start) || !layer.match(path)) continue;
+    const { state } = ctx;
+    const { path } = state;
+    for (const { route, pattern, names, start } of index.get(ctx.method)?.[segmentsOf(path)] ?? NONE) {
+      if (!path.startsWith(start)) continue;
+      const found = pattern.exec(path);
+      if (found === null) continue;
       state.route = route;
-      state.rawParams = layer.params(path, layer.captures(path));
+      state.rawParams = paramsOf(names, found);
       break;
     }
     return next();
   };
+}
+
+/** Of a path that can be decoded. */
+function paramsOf(names: readonly string[], found: RegExpExecArray): Record<string, string> {
+  const params: Record<string, string> = {};
+  for (const [at, name] of names.entries()) {
+    const text = found[at + 1] ?? '';
+    params[name] = text.includes('%') ? decodeURIComponent(text) : text;
+  }
+  return params;
 }
 
 /** Slashes but for one at the end, which the router takes as none. */
@@ -76,7 +93,7 @@ function refuseUnmatched(router: Router<ApiState>): ApiMiddleware {
     if (ctx.method !== 'OPTIONS') {
       throw new AppError('method_not_allowed', `Allowed here: ${allowed.join(', ')}.`);
     }
-    ctx.status = 204;
+    ctx.state.answer = noContent();
     return undefined;
   };
 }

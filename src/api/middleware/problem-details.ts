@@ -4,6 +4,7 @@ import { withoutKeys } from '../../domain/key/key-format';
 import { closeAfterAnswer } from '../linger';
 import { toProblem } from '../problem';
 import type { ApiContext, ApiMiddleware } from '../state';
+import { writeText } from './write-answer';
 
 /** For a client that is still sending when it is refused. */
 const LINGER = { bytesMax: 16 * 1024 * 1024, timeMaxMs: 2_000 };
@@ -22,12 +23,10 @@ function answer(ctx: ApiContext, error: unknown): void {
   logFailure(ctx, error, problem.status);
   // Where a handler has seen to that with limits of its own, it stays so.
   if (!ctx.req.complete && ctx.res.shouldKeepAlive) closeAfterAnswer(ctx.req, ctx.res, LINGER);
-  ctx.respond = true;
-  ctx.status = problem.status;
   ctx.set(problem.headers);
   // Problems say what was sent, and end up in the logs of others.
-  ctx.body = withoutKeys(JSON.stringify(problem.body));
-  ctx.set('Content-Type', problem.headers['Content-Type'] ?? '');
+  const text = withoutKeys(JSON.stringify(problem.body));
+  writeText(ctx.res, { status: problem.status, text, contentType: problem.headers['Content-Type'] ?? '' });
 }
 
 function logFailure(ctx: ApiContext, error: unknown, status: number): void {
@@ -37,7 +36,6 @@ function logFailure(ctx: ApiContext, error: unknown, status: number): void {
 
 /** The status is on its way already: an end that looks right would pass for a whole answer. */
 function breakOff(ctx: ApiContext, error: unknown): void {
-  ctx.respond = false;
   if (!ctx.state.signal.aborted) {
     ctx.state.log.error({ err: error, internal: internalOf(error) }, 'answer broken off');
   }

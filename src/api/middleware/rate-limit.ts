@@ -5,8 +5,8 @@ import type { PolicyState, Verdict } from '../../domain/limit/policy';
 import {
   RATE_LIMIT,
   RATE_LIMIT_POLICY,
+  createPolicyFields,
   rateLimitField,
-  rateLimitPolicyField,
 } from '../../domain/limit/rate-limit-fields';
 import { retryAfterSeconds } from '../../domain/limit/window';
 import type { RequestLimiter } from '../limits/ports';
@@ -22,9 +22,11 @@ export interface RateLimitDeps {
 }
 
 export function rateLimit({ limiter, onRequestsUsed, chance }: RateLimitDeps): ApiMiddleware {
+  const policyField = createPolicyFields();
   const obey = (ctx: ApiContext, principal: Principal, verdict: Verdict): void => {
     if (verdict.policies.length > 0) {
-      setFields(ctx, verdict);
+      ctx.res.setHeader(RATE_LIMIT_POLICY, policyField(verdict.policies));
+      if (verdict.states.length > 0) ctx.res.setHeader(RATE_LIMIT, rateLimitField(verdict.states));
       onRequestsUsed(principal, verdict.states);
     }
     if (verdict.refusedBy !== undefined) throw refusal(verdict.refusedBy, chance());
@@ -43,11 +45,6 @@ export function rateLimit({ limiter, onRequestsUsed, chance }: RateLimitDeps): A
     };
     return spent instanceof Promise ? spent.then(goOn) : goOn(spent);
   };
-}
-
-function setFields(ctx: ApiContext, { policies, states }: Verdict): void {
-  ctx.res.setHeader(RATE_LIMIT_POLICY, rateLimitPolicyField(policies));
-  if (states.length > 0) ctx.res.setHeader(RATE_LIMIT, rateLimitField(states));
 }
 
 function removeFields(ctx: ApiContext): void {

@@ -4,8 +4,9 @@ import type { ApiMiddleware } from '../state';
 
 export function readableUrl(): ApiMiddleware {
   return function readableUrl(ctx, next) {
-    storable(decode(ctx.path, 'path'), 'The path');
-    const { querystring } = ctx;
+    const { path, querystring } = ctx;
+    ctx.state.path = path;
+    storable(decode(path, 'path'), 'The path');
     if (querystring !== '') ctx.state.rawQuery = parseQuery(querystring);
     return next();
   };

@@ -20,7 +20,6 @@ export async function writeStream(
   const chunks = answer.chunks[Symbol.asyncIterator]();
   // The first chunk before the status: a failure up to here can still be told as a problem.
   const first = ctx.method === 'HEAD' ? undefined : await chunks.next();
-  ctx.respond = false;
   ctx.status = answer.status;
   ctx.set('Content-Type', answer.contentType);
   const gzip = answer.compress === true ? negotiateGzip(ctx) : undefined;

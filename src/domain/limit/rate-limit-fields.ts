@@ -17,6 +17,19 @@ export function rateLimitPolicyField(policies: readonly LimitPolicy[]): string {
   return field;
 }
 
+/** The same, remembered for lists that come again and again. */
+export function createPolicyFields(): typeof rateLimitPolicyField {
+  const fields = new WeakMap<readonly LimitPolicy[], string>();
+  return (policies) => {
+    let field = fields.get(policies);
+    if (field === undefined) {
+      field = rateLimitPolicyField(policies);
+      fields.set(policies, field);
+    }
+    return field;
+  };
+}
+
 /** `"minute";r=59;t=60`: at most r more within the next t seconds. */
 export function rateLimitField(states: readonly PolicyState[]): string {
   let field = '';

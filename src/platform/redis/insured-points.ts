@@ -2,7 +2,7 @@
  * Counts in Redis, and in this process while Redis is away, frozen or slow.
  *
  *   there -> away    a call fails or takes too long: it and all that follow are answered from memory
- *   away -> there    Redis answers a ping: asked once a second, and at once when the connection is back
+ *   away -> there    Redis takes a write: tried once a second, and at once when the connection is back
  *
  * No request waits while Redis is away, but for those that were under way when it went.
  */
@@ -65,16 +65,13 @@ interface Link {
   close(): void;
 }
 
-function watchLink({ redis, onAway, onBack }: InsuredPointsDeps): Link {
+function watchLink({ redis, points, onAway, onBack }: InsuredPointsDeps): Link {
   let away = false;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   const probe = async (): Promise<void> => {
     clearTimeout(timer);
-    const there = await redis.ping().then(
-      () => true,
-      () => false,
-    );
+    const there = await points.writes();
     if (!away || closed) return;
     if (there) {
       away = false;

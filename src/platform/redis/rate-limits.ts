@@ -1,6 +1,6 @@
 /** Limits on requests over all processes: each limit that holds for whoever asks, one after the other, on leased points. */
 import type { Principal } from '../../domain/key/scopes';
-import { putBack, type Spent, covers, refuses, spendHeld, stateOf } from '../../domain/limit/account';
+import { putBack, type Spent, covers, refuses, stateOf } from '../../domain/limit/account';
 import {
   DAY_SECONDS,
   type LimitPolicy,
@@ -19,6 +19,8 @@ export interface RateLimitsDeps {
   /** live API processes, this one included */
   processes(): number;
   clock: LimitClock;
+  /** counts that are remembered here at most; 50,000 */
+  accountsMax?: number;
 }
 
 export interface LimitClock {
@@ -34,14 +36,21 @@ export interface RateLimits {
   close(): Promise<void>;
 }
 
+const ACCOUNTS_MAX = 50_000;
+
 type Outcome = Omit<Verdict, 'policies'>;
 
 const NO_LIMITS: Verdict = { policies: [], states: [], refusedBy: undefined };
 
-export function createRateLimits({ points, processes, clock }: RateLimitsDeps): RateLimits {
+export function createRateLimits({
+  points,
+  processes,
+  clock,
+  accountsMax = ACCOUNTS_MAX,
+}: RateLimitsDeps): RateLimits {
   const { ticks } = clock;
   const windowOf = (policy: LimitPolicy): CountWindow => windowNow(policy, clock.epochMs());
-  const leases = createLeases({ points, windowOf, processes, ticks });
+  const leases = createLeases({ points, windowOf, processes, ticks, accountsMax });
   const policiesFor = createPolicyMemory();
   let day = dayNumber(clock.epochMs());
   /** Once a day; clocks may also be set, and machines sleep. */
@@ -56,23 +65,24 @@ export function createRateLimits({ points, processes, clock }: RateLimitsDeps): 
       if (policies.length === 0) return NO_LIMITS;
       turnPage();
       const now = ticks();
-      const open = policies.map((policy) => leases.open(policy, now));
+      const open = leases.open(policies, now);
       const refusing = open.find(({ account }) => refuses(account, cost, now));
       if (refusing !== undefined) return { policies, ...outcomeOf(open, now, refusing) };
       if (!open.every((lease) => isReady(lease, cost))) {
         return spendInTurn({ leases, ticks }, open, cost).then((outcome) => ({ policies, ...outcome }));
       }
-      for (const { account } of open) spendHeld(account, cost, now);
+      for (const lease of open) leases.spendAtOnce(lease, cost, now);
       return { policies, ...outcomeOf(open, now, undefined) };
     },
     look: (principal) => {
       turnPage();
-      const look = async (policy: LimitPolicy): Promise<PolicyUse> => {
+      const policies = policiesFor(principal);
+      const look = async (policy: LimitPolicy, at: number): Promise<PolicyUse> => {
         const counted = await points.look(windowOf(policy));
         const now = ticks();
-        return useOf(leases.open(policy, now), counted, now);
+        return useOf(leases.open(policies, now)[at] as Lease, counted, now);
       };
-      return Promise.all(policiesFor(principal).map(look));
+      return Promise.all(policies.map(look));
     },
     close: () => leases.close(),
   };

@@ -46,7 +46,14 @@ export interface RedisPoints {
   handBack(window: CountWindow, points: number, leftMs: number): Promise<void>;
   /** undefined: no window has begun */
   look(window: CountWindow): Promise<Counted | undefined>;
+  /**
+   * Whether Redis counts: by a write, since one that is out of memory, a replica, or can't save its data answers a ping all the
+   * same. Never rejects.
+   */
+  writes(): Promise<boolean>;
 }
+
+const PROBE_LASTS_MS = 1_000;
 
 export function createRedisPoints({ redis, prefix }: { redis: Redis; prefix: string }): RedisPoints {
   const limiters = new LRUCache<string, RateLimiterRedis>({ max: LIMITERS_KEPT });
@@ -90,6 +97,11 @@ export function createRedisPoints({ redis, prefix }: { redis: Redis; prefix: str
       if (seen === null) return undefined;
       return { used: seen.consumedPoints, endsInMs: endOf(window, seen.msBeforeNext) };
     },
+    writes: () =>
+      redis.set(`${prefix}limit:probe`, '', 'PX', PROBE_LASTS_MS).then(
+        () => true,
+        () => false,
+      ),
   };
 }
 
