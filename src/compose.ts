@@ -2,15 +2,22 @@
  * Composition root: configuration to adapters to layers, one function per role. With the files of `compose/` it is the only
  * place that knows both sides of every port; what is opened is closed by the lifecycle, in reverse order.
  */
+import type { RequestListener } from 'node:http';
 import { createClientAddress } from './api/access/client-address';
 import { createApp } from './api/app';
+import type { RequestLimiter } from './api/limits/ports';
 import { createRoutes } from './api/routes';
 import { createApiServer } from './api/server';
-import { openKeyCache } from './compose/access';
-import { batchDeps, healthChecks, openRealtime } from './compose/api-routes';
+import { type MayUpgrade, upgradesOf } from './api/upgrade';
+import { openAccess } from './compose/access';
+import { openAdmission } from './compose/admission';
+import { batchDeps, healthChecks } from './compose/api-routes';
 import { chunkDeps } from './compose/chunk-routes';
+import { eventDeps } from './compose/events';
+import { openItemWatch } from './compose/items';
 import { openLimits } from './compose/limits';
-import { openCommon, openHandlers, type Setting } from './compose/parts';
+import { type Common, openCommon, openHandlers, type Setting } from './compose/parts';
+import { openRealtime } from './compose/realtime';
 import { openRequestMeter, openRequestQuota } from './compose/usage';
 import { newId, systemClock } from './platform/clock';
 import type { ApiConfig, MigrateConfig } from './platform/config';
@@ -26,7 +33,7 @@ import {
 } from './platform/postgres/stores';
 import { createUsageReads } from './platform/postgres/usage-store';
 import { createRequestIds } from './platform/request-ids';
-import { createKeyMint } from './platform/secrets/key-mint';
+import { createKeyMint, type KeyMint } from './platform/secrets/key-mint';
 import { prepareNamespace } from './platform/temporal/namespace';
 import { version } from '../package.json';
 
@@ -43,24 +50,20 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
   const mint = createKeyMint();
   const newRequestId = createRequestIds(Date.now);
   const handlers = await openHandlers(setting);
-  const realtime = openRealtime(setting, common, stores);
   const limits = await openLimits(setting, common);
+  const access = openAccess(setting, common);
+  const admission = openAdmission(setting, { common, access, limits, metrics: metrics.streams });
+  const items = openItemWatch(setting, common);
+  const realtime = openRealtime(setting, { common, stores, metrics: metrics.streams, items });
   const meter = openRequestMeter(setting, common, limits.instanceId);
   const routes = createRoutes({
     version,
-    batch: batchDeps(setting, { ...common, stores, handlers }),
+    batch: batchDeps(setting, { ...common, stores, handlers, latestCursor: () => realtime.latest.get() }),
     chunks: chunkDeps(setting, { common, handlers }),
-    events: realtime,
+    realtime: { ...realtime, admission },
+    events: eventDeps(setting, common),
     handlers: { handlers },
-    keys: { ...stores, mint, newKeyId: () => newId('key'), now: systemClock.now },
-    plans: { plans: stores.plans },
-    tenants: { tenants: stores.tenants, newTenantId: () => newId('tenant'), now: systemClock.now },
-    usage: {
-      usage: createUsageReads(database),
-      limiter: limits.limiter,
-      keys: stores.keys,
-      now: systemClock.now,
-    },
+    ...rowDeps(common, { stores, mint, limiter: limits.limiter }),
     health: { checks: healthChecks(common), isDraining: () => lifecycle.closing, metrics, log },
   });
   const app = createApp({
@@ -74,28 +77,51 @@ export async function composeApi(setting: Setting<ApiConfig>): Promise<{ port: n
     chance: Math.random,
     failures: limits.failures,
     clientAddress: createClientAddress(config.trustedProxies),
-    keys: openKeyCache(setting, common),
+    keys: access.keys,
+    tickets: stores.tickets,
     hashKey: mint.hashText,
-    now: systemClock.now,
     idempotency: stores.idempotency,
     transact: waking(createTransact(database), createOutboxWake(database)),
     secretBox,
   });
-  return serve(setting, { app, newRequestId, endStreams: () => realtime.drain() });
+  const mayUpgrade = upgradesOf(routes);
+  return serve(setting, { app, newRequestId, mayUpgrade, endStreams: () => realtime.drain() });
+}
+
+interface Rows {
+  stores: PostgresStores;
+  mint: KeyMint;
+  limiter: RequestLimiter;
+}
+
+/** Of routes for what stands in rows and does nothing by itself. */
+function rowDeps({ database }: Pick<Common, 'database'>, { stores, mint, limiter }: Rows) {
+  const { now } = systemClock;
+  return {
+    broadcasts: { broadcasts: stores.broadcasts, newBroadcastId: () => newId('broadcast') },
+    keys: { ...stores, mint, newKeyId: () => newId('key'), now },
+    notifications: { ...stores, newRuleId: () => newId('notificationRule') },
+    plans: { plans: stores.plans },
+    tenants: { tenants: stores.tenants, newTenantId: () => newId('tenant'), now },
+    tickets: { mint, newTicketId: () => newId('ticket') },
+    usage: { usage: createUsageReads(database), limiter, keys: stores.keys, now },
+  };
 }
 
 interface Served {
   app: ReturnType<typeof createApp>;
   newRequestId(): string;
+  mayUpgrade: MayUpgrade;
   endStreams(): void;
 }
 
 async function serve(
   { config, log, lifecycle }: Setting<ApiConfig>,
-  { app, newRequestId, endStreams }: Served,
+  { app, newRequestId, mayUpgrade, endStreams }: Served,
 ): Promise<{ port: number }> {
   const respond = app.callback();
-  const server = createApiServer({ listener: (req, res) => void respond(req, res), newRequestId });
+  const listener: RequestListener = (req, res) => void respond(req, res);
+  const server = createApiServer({ listener, newRequestId, mayUpgrade });
   const { shutdownGraceMs } = config;
   lifecycle.onClose('http server', () => server.drain(shutdownGraceMs), shutdownGraceMs + DRAIN_MARGIN_MS);
   lifecycle.onClose('event streams', endStreams);

@@ -1,5 +1,5 @@
 /** The API as a Koa application: what happens to a request, in one visible list. It never listens. */
-import Koa from 'koa';
+import { Application } from './application';
 import { type AccessLogDeps, accessLog } from './middleware/access-log';
 import { type AuthenticateDeps, authenticate } from './middleware/authenticate';
 import { handle } from './middleware/handle';
@@ -17,7 +17,6 @@ import { validate } from './middleware/validate';
 import { writeAnswer } from './middleware/write-answer';
 import type { Log, RequestLog } from './ports';
 import type { Route } from './route';
-import type { ApiState } from './state';
 
 export interface AppDeps
   extends AccessLogDeps,
@@ -30,8 +29,8 @@ export interface AppDeps
   log: Log & RequestLog;
 }
 
-export function createApp(deps: AppDeps): Koa<ApiState> {
-  const app = new Koa<ApiState>();
+export function createApp(deps: AppDeps): Application {
+  const app = new Application();
   const { match, refuseUnmatched } = routeMatching(deps.routes);
   app.use(originForm());
   app.use(requestId(deps));

@@ -16,6 +16,7 @@ import { problemSchema } from './schema';
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
 
 const SECURITY_SCHEME = 'apiKey';
+const TICKET_SCHEME = 'streamTicket';
 /** On every answer to a key whose plan has limits. */
 const LIMIT_HEADERS = {
   [RATE_LIMIT_POLICY]: `The limits that hold: \`"minute";q=60;w=60,"day";q=5000;w=86400\` (${RATE_LIMIT_REVISION})`,
@@ -34,6 +35,12 @@ export function buildOpenApi(routes: readonly Route[], version: string): OpenApi
     scheme: 'bearer',
     bearerFormat: 'mrk_ and 36 characters',
     description: 'An API key: `Authorization: Bearer mrk_…`',
+  });
+  registry.registerComponent('securitySchemes', TICKET_SCHEME, {
+    type: 'apiKey',
+    in: 'query',
+    name: 'ticket',
+    description: 'In place of a key, for one stream: a ticket of `POST /v1/stream-tickets`',
   });
   registry.registerComponent('securitySchemes', 'chunkToken', {
     type: 'http',
@@ -61,7 +68,10 @@ function toOperation(route: Route): RouteConfig {
     ...(scopes === 'public'
       ? { security: route.bearer === undefined ? [] : [{ [route.bearer]: [] }] }
       : {
-          security: [{ [SECURITY_SCHEME]: [] }],
+          security: [
+            { [SECURITY_SCHEME]: [] },
+            ...(route.takesTicket === true ? [{ [TICKET_SCHEME]: [] }] : []),
+          ],
           'x-required-scopes': [...scopes],
           'x-cost': route.cost ?? 1,
         }),
@@ -71,16 +81,17 @@ function toOperation(route: Route): RouteConfig {
 }
 
 function describe(route: Route): string {
-  const { scopes, description, bearer } = route;
-  const named =
-    scopes === 'public' || scopes.length === 0 ? undefined : scopes.map((s) => `\`${s}\``).join(', ');
-  const need =
-    scopes === 'public'
-      ? `Needs ${bearer === undefined ? 'no API key' : 'the token of the chunk'}.`
-      : `Needs ${named === undefined ? 'an API key' : `the scope ${named}`}.`;
-  const cost =
-    route.cost === undefined || route.cost === 1 ? '' : ` Costs as much as ${route.cost} requests.`;
-  return description === undefined ? `${need}${cost}` : `${description}\n\n${need}${cost}`;
+  const { description, cost = 1 } = route;
+  const costs = cost === 1 ? '' : ` Costs as much as ${cost} requests.`;
+  const needs = `Needs ${needOf(route)}.${costs}`;
+  return description === undefined ? needs : `${description}\n\n${needs}`;
+}
+
+function needOf({ scopes, bearer, takesTicket }: Route): string {
+  if (scopes === 'public') return bearer === undefined ? 'no API key' : 'the token of the chunk';
+  const named = scopes.map((s) => `\`${s}\``).join(', ');
+  const need = scopes.length === 0 ? 'an API key' : `the scope ${named}`;
+  return takesTicket === true ? `${need}, or a ticket that has it` : need;
 }
 
 function toRequest(route: Route): NonNullable<RouteConfig['request']> {
@@ -198,6 +209,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   if (scopes !== 'public') {
     codes.push('rate_limited', 'unauthenticated', 'key_expired', 'key_revoked', 'address_not_allowed');
     codes.push('too_many_failures', 'dependency_unavailable');
+    if (route.takesTicket === true) codes.push('invalid_ticket', 'too_many_connections', 'at_capacity');
     if (scopes.length > 0) codes.push('missing_scope');
   }
   if (route.params !== undefined) codes.push('not_found');

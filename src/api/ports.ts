@@ -1,8 +1,12 @@
 /** What the API's cross-cutting parts need of the house below; `compose.ts` hands in what fulfils it. */
 import type { InlineItemStore, JobStore } from './batch/ports';
+import type { BroadcastStore } from './broadcast/ports';
+import type { EventPublisher } from './events/ports';
 import type { KeyStore } from './key/ports';
+import type { NotificationRuleStore, NotificationStore } from './notification/ports';
 import type { PlanStore } from './plan/ports';
 import type { SubscriptionStore, TenantStore } from './tenant/ports';
+import type { TicketStore } from './ticket/ports';
 
 /** One request, as metrics count it. */
 export interface RequestSample {
@@ -78,7 +82,7 @@ export interface IdempotencyStore {
 export interface AccessChanges {
   /**
    * In the transaction of the change, before what it depends on is read: such transactions run one after the other.
-   * @param subject `key_…`, `tnt_…` or `plan/…`
+   * @param subject `key_…`, `tnt_…`, `plan/…` or `tkt_…`
    */
   changed(subject: string): Promise<void>;
 }
@@ -91,6 +95,11 @@ export interface Stores {
   tenants: TenantStore;
   subscriptions: SubscriptionStore;
   plans: PlanStore;
+  events: EventPublisher;
+  broadcasts: Pick<BroadcastStore, 'insert'>;
+  tickets: TicketStore;
+  notifications: NotificationStore;
+  notificationRules: NotificationRuleStore;
   idempotency: IdempotencyStore;
   access: AccessChanges;
 }

@@ -1,6 +1,7 @@
 /** The state of one request. What few requests need is made when it is asked for. */
 import type { ServerResponse } from 'node:http';
 import type { Principal } from '../domain/key/scopes';
+import type { Credential } from './access/ports';
 import type { Log } from './ports';
 import type { Answer } from './respond';
 import type { Route } from './route';
@@ -18,6 +19,7 @@ interface Beginning {
 
 /** All fields from the start: objects of one shape are what the runtime is fast with. */
 export class RequestState implements ApiState {
+  path = '';
   rawQuery: Readonly<Record<string, string>> = NO_QUERY;
   route: Route | undefined = undefined;
   rawParams: Record<string, string> | undefined = undefined;
@@ -28,6 +30,7 @@ export class RequestState implements ApiState {
   body: unknown = undefined;
   transact: ApiState['transact'] = undefined;
   answer: Answer | undefined = undefined;
+  credential: Credential | undefined = undefined;
   private asker: Principal | undefined = undefined;
   private ownLog: Log | undefined = undefined;
   private ownSignal: AbortSignal | undefined = undefined;

@@ -12,6 +12,7 @@ import type { Context } from 'koa';
 import type { ZodObject, ZodType, z } from 'zod';
 import type { ErrorCode } from '../domain/errors';
 import { type Principal, type Scope, SCOPES } from '../domain/key/scopes';
+import type { Credential } from './access/ports';
 import type { Log, Stores } from './ports';
 import type { Answer } from './respond';
 
@@ -34,6 +35,8 @@ export interface ApiRequest<Params, Query, Body, Who> {
   body: Body;
   /** undefined only on a `public` route */
   principal: Who;
+  /** By what the request was let in; undefined only on a `public` route. */
+  credential: Who extends Principal ? Credential : Credential | undefined;
   requestId: string;
   /** carries request id, tenant and key */
   log: Log;
@@ -79,6 +82,10 @@ interface Documented {
   requestHeaders?: Readonly<Record<string, string>> | undefined;
   /** Of a public route whose handler itself checks who asks: by what. */
   bearer?: 'chunkToken' | undefined;
+  /** Of a stream: lets in by `?ticket=` too, which the handler does not see in its query. */
+  takesTicket?: boolean | undefined;
+  /** A GET that may go on as another protocol: its response is then an `UpgradeResponse`. */
+  upgrade?: 'websocket' | undefined;
   /** Leaves the route out of the OpenAPI document (pages for people). */
   hidden?: boolean | undefined;
 }

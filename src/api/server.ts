@@ -1,8 +1,15 @@
 /** The HTTP server around the application: limits that hold before a request is one, and a drain that cuts nobody off early. */
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { AppError } from '../domain/errors';
 import { toProblem } from './problem';
+import { carriesAnswer, hasBody, type MayUpgrade, upgradableMessage, UpgradeResponse } from './upgrade';
 
 export interface ApiServer {
   listen(at: { host: string; port: number }): Promise<AddressInfo>;
@@ -18,7 +25,14 @@ const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const LEFTOVER_TIME_MS = 5_000;
 const IDLE_SWEEP_MS = 50;
 
-export function createApiServer(deps: { listener: RequestListener; newRequestId(): string }): ApiServer {
+export interface ApiServerDeps {
+  listener: RequestListener;
+  newRequestId(): string;
+  /** Which requests may go on as another protocol; left out, none. Their response is an `UpgradeResponse`. */
+  mayUpgrade?: MayUpgrade;
+}
+
+export function createApiServer({ mayUpgrade = () => false, ...deps }: ApiServerDeps): ApiServer {
   let draining = false;
   const server = createServer(
     {
@@ -28,13 +42,15 @@ export function createApiServer(deps: { listener: RequestListener; newRequestId(
       requestTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       noDelay: true,
+      IncomingMessage: upgradableMessage(mayUpgrade),
     },
     (req, res) => {
       if (draining) res.setHeader('Connection', 'close');
-      if (hasBody(req)) res.once('finish', () => cutLeftover(req));
+      if (hasBody(req.headers)) res.once('finish', () => cutLeftover(req));
       deps.listener(req, res);
     },
   );
+  const upgraded = onUpgrade(server, deps.listener);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     refuseUnparsable(error, socket, deps.newRequestId());
   });
@@ -51,7 +67,10 @@ export function createApiServer(deps: { listener: RequestListener; newRequestId(
       draining = true;
       const closed = new Promise((resolve) => server.close(resolve));
       const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      const cut = setTimeout(() => {
+        server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
+      }, graceMs);
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);
@@ -59,9 +78,21 @@ export function createApiServer(deps: { listener: RequestListener; newRequestId(
   };
 }
 
-/** RFC 9112 §6: a request without these has none. */
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+/** @returns the connections that are no longer the server's, and open */
+function onUpgrade(server: Server, listener: RequestListener): ReadonlySet<Socket> {
+  const upgraded = new Set<Socket>();
+  server.on('upgrade', (req, duplex, head) => {
+    // Of a server that listens on a port it always is one.
+    const socket = duplex as Socket;
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+    // Without a listener the process would end; what there is to do is done on close.
+    socket.on('error', () => socket.destroy());
+    // Sent behind a request without waiting for its answer: there is no place for a second one.
+    if (carriesAnswer(socket)) socket.destroy();
+    else listener(req, new UpgradeResponse(req, { socket, head }));
+  });
+  return upgraded;
 }
 
 function cutLeftover(req: IncomingMessage): void {

@@ -1,6 +1,7 @@
 /** What one request gathers on its way through the middleware list of `app.ts`. */
 import type { Middleware, ParameterizedContext } from 'koa';
 import type { Principal } from '../domain/key/scopes';
+import type { Credential } from './access/ports';
 import type { Log, Stores } from './ports';
 import type { Answer } from './respond';
 import type { Route } from './route';
@@ -13,6 +14,8 @@ export interface ApiState {
   clientAddress: string;
   /** Aborts when the client leaves before the answer is done. */
   signal: AbortSignal;
+  /** by the URL check: without the query, as it was sent */
+  path: string;
   /** by the URL check: parameters of the query, decoded, each once */
   rawQuery: Readonly<Record<string, string>>;
   /** by the router; both stay undefined where nothing matches */
@@ -20,6 +23,7 @@ export interface ApiState {
   rawParams?: Record<string, string> | undefined;
   /** by authenticate; undefined on public routes */
   principal?: Principal | undefined;
+  credential?: Credential | undefined;
   /** by read-body */
   bodyBytes?: Uint8Array | undefined;
   rawBody?: unknown;

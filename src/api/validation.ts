@@ -27,10 +27,12 @@ function findings(issue: Issue, base: Path): Finding[] {
   return [{ path, detail: issue.message }];
 }
 
-/** Of a union, the branch that got furthest is the one that was meant. */
+/** Of a union, the branch that got furthest is the one that was meant; of two, the one that knows more of the fields. */
 function unionFindings(issue: z.core.$ZodIssueInvalidUnion, path: Path): Finding[] {
   const reach = (issues: readonly Issue[]): number => Math.max(0, ...issues.map((i) => i.path.length));
-  const best = [...issue.errors].sort((a, b) => reach(b) - reach(a))[0];
+  const unknown = (issues: readonly Issue[]): number =>
+    issues.reduce((n, one) => n + (one.code === 'unrecognized_keys' ? one.keys.length : 0), 0);
+  const best = [...issue.errors].sort((a, b) => reach(b) - reach(a) || unknown(a) - unknown(b))[0];
   if (best === undefined || reach(best) === 0) return [{ path, detail: issue.message }];
   return best.flatMap((inner) => findings(inner, path));
 }

@@ -11,7 +11,18 @@ const READ_TIMEOUT_MS = 2_000;
 
 const monotonicMs = (): number => performance.now();
 
-export function openKeyCache(setting: Setting<ApiConfig>, { database }: Pick<Common, 'database'>): KeyCache {
+/** Whoever else wants to hear of changes; see `followChanges`. */
+export interface ChangeListener {
+  changed(subjects: ReadonlySet<string>): void;
+  doubtAll(): void;
+}
+
+export interface Access {
+  keys: KeyCache;
+  alsoTell(listener: ChangeListener): void;
+}
+
+export function openAccess(setting: Setting<ApiConfig>, { database }: Pick<Common, 'database'>): Access {
   const { log, lifecycle } = setting;
   // A connection of its own: while all others are taken, what was revoked must still stop.
   const followed = openDatabase(setting, { name: 'access', max: 1, statementTimeoutMs: READ_TIMEOUT_MS });
@@ -20,14 +31,19 @@ export function openKeyCache(setting: Setting<ApiConfig>, { database }: Pick<Com
     knownUntil: () => follower.knownUntil(),
     monotonicMs,
   });
+  const listeners: ChangeListener[] = [{ changed: cache.doubt, doubtAll: cache.doubtAll }];
   const follower = followChanges({
     feed: createAccessLog(followed),
-    onChanges: cache.doubt,
-    onGap: cache.doubtAll,
+    onChanges: (subjects) => {
+      for (const one of listeners) one.changed(subjects);
+    },
+    onGap: () => {
+      for (const one of listeners) one.doubtAll();
+    },
     monotonicMs,
     random: Math.random,
     log,
   });
   lifecycle.onClose('changes to API keys', () => follower.close());
-  return cache;
+  return { keys: cache, alsoTell: (listener) => void listeners.push(listener) };
 }

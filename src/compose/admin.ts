@@ -7,7 +7,7 @@ import { existing } from '../api/key/visible';
 import { AppError } from '../domain/errors';
 import { UNBOUND } from '../domain/key/key-bounds';
 import { FIRST_PLAN } from '../domain/key/plans';
-import { newId, systemClock } from '../platform/clock';
+import { newId } from '../platform/clock';
 import type { Config } from '../platform/config';
 import { createTransact, type PostgresStores } from '../platform/postgres/stores';
 import { createKeyMint } from '../platform/secrets/key-mint';
@@ -39,16 +39,15 @@ export function composeAdmin(setting: Setting<Config>): AdminCommands {
 
     listKeys: ({ tenantId }) =>
       transact(async ({ tenants, keys }) => {
-        const now = systemClock.now();
-        const page = { tenantId: await tenantOr(tenants, tenantId), now, limit: LISTED_MAX };
-        return { data: (await keys.list(page)).map((key) => toKeyBody(key, now)) };
+        const page = { tenantId: await tenantOr(tenants, tenantId), limit: LISTED_MAX };
+        return { data: (await keys.list(page)).map(toKeyBody) };
       }),
 
     revokeKey: (keyId) =>
       transact(async ({ keys, access }) => {
         await access.changed(keyId);
         const key = existing(await keys.findAnywhere(keyId));
-        await requireAdminLeft(keys, { before: key, after: undefined }, systemClock.now());
+        await requireAdminLeft(keys, { before: key, after: undefined });
         await keys.revoke({ tenantId: key.tenant_id, keyId });
         return { key_id: keyId, revoked: true };
       }),

@@ -4,12 +4,12 @@ import type { HandlerRegistry } from '../domain/handler/contract';
 import { isRemote } from '../domain/handler/remote';
 import { systemClock } from '../platform/clock';
 import type { ApiConfig } from '../platform/config';
-import { createChunkStore } from '../platform/postgres/chunk-store';
 import { createLoanStore } from '../platform/postgres/loan-store';
 import { createRateStore } from '../platform/postgres/rate-store';
 import { createRunStore } from '../platform/postgres/run-store';
 import { createChunkTokens } from '../platform/secrets/chunk-token';
 import { createParamsCipher } from '../platform/secrets/params-cipher';
+import { openTellingChunks } from './items';
 import { type Common, eventsOf, type Setting } from './parts';
 import { openProgress } from './progress';
 
@@ -22,7 +22,7 @@ export function chunkDeps(setting: Setting<ApiConfig>, { common, handlers }: Par
   const { database } = common;
   return {
     tokens: createChunkTokens(setting.config.secretKeys),
-    chunks: createChunkStore(database),
+    chunks: openTellingChunks(setting, common),
     loans: createLoanStore(database),
     runs: createRunStore(database, eventsOf),
     rates: createRateStore(database),

@@ -26,6 +26,8 @@ const CONNECT_WAIT_MS = 500;
 export interface Limits {
   /** uuid of this process, in the table `instances` */
   instanceId: string;
+  /** the API processes that live */
+  crew(): Crew;
   limiter: RequestLimiter;
   failures: FailureLimit;
 }
@@ -47,7 +49,7 @@ export async function openLimits(
   });
   lifecycle.onClose('rate limits', () => limiter.close());
   const failures = createFailureLimit({ points, perMinute: config.authFailuresPerMinute, ticks });
-  return { instanceId, limiter, failures };
+  return { instanceId, crew, limiter, failures };
 }
 
 /** Says that this process lives, and hears who else does. */

@@ -9,7 +9,6 @@ import { systemClock } from '../platform/clock';
 import type { ServerConfig, WorkerConfig } from '../platform/config';
 import type { Logger } from '../platform/logger';
 import { createAccessLog } from '../platform/postgres/access-log';
-import { createChunkStore } from '../platform/postgres/chunk-store';
 import { createIdempotencyStore } from '../platform/postgres/idempotency-store';
 import { createKeyStore } from '../platform/postgres/key-store';
 import { createListener } from '../platform/postgres/listener';
@@ -18,7 +17,8 @@ import { createRateStore } from '../platform/postgres/rate-store';
 import { createRemainsStore } from '../platform/postgres/remains-store';
 import { createRunStore } from '../platform/postgres/run-store';
 import { createSweepStore } from '../platform/postgres/sweep-store';
-import { createUsageFold } from '../platform/postgres/usage-store';
+import { createTicketStore } from '../platform/postgres/ticket-store';
+import { createUsageFold } from '../platform/postgres/usage-fold';
 import type { ProgressPublisher } from '../platform/redis/progress-publisher';
 import { compiledScript } from '../platform/sandbox/script';
 import { startFoldUsage } from '../workers/fold-usage';
@@ -29,7 +29,10 @@ import { startRelay } from '../workers/relay';
 import { sweep } from '../workers/sweep';
 import { startWatchdog } from '../workers/watchdog';
 import { createWorkers, type Workers } from '../workers/worker';
+import { openEvents } from './events';
+import { openTellingChunks } from './items';
 import { loanActivities } from './loans';
+import { openNotifications } from './notifications';
 import { type Common, eventsOf, openCommon, openHandlers, type Setting } from './parts';
 import { openProgress } from './progress';
 import { openRetention } from './retention';
@@ -53,6 +56,7 @@ export async function composeWorker(setting: Setting<WorkerConfig>): Promise<{ e
   const progress = openRealtime(setting, common);
   openHousekeeping(setting, common);
   openRetention(setting, common);
+  openEvents(setting, common);
 
   const connection = await connectWorker(setting);
   lifecycle.onClose('temporal worker connection', () => connection.close());
@@ -133,7 +137,7 @@ async function createActivities({ setting, common, progress, shutdown }: Parts) 
     }),
     chunks: {
       batchProcessChunk: createProcessChunk({
-        chunks: createChunkStore(database),
+        chunks: openTellingChunks(setting, common),
         runs,
         rates: createRateStore(database),
         handlers,
@@ -153,9 +157,11 @@ async function createActivities({ setting, common, progress, shutdown }: Parts) 
 function openRealtime(setting: Setting<ServerConfig>, common: Common): ProgressPublisher {
   const { config, log, lifecycle } = setting;
   const { database, realtime } = common;
+  const notifier = openNotifications(setting, common);
   const relay = startRelay({
     outbox: createOutboxStore(database),
     publish: realtime.publish,
+    onPassed: notifier.wake,
     log,
   });
   lifecycle.onClose('relay', () => relay.stop());
@@ -191,6 +197,7 @@ function openHousekeeping({ log, lifecycle }: Setting<ServerConfig>, { database,
         idempotency: createIdempotencyStore(database),
         access: createAccessLog(database),
         keys: createKeyStore(database),
+        tickets: createTicketStore(database),
         clock: systemClock,
         log,
       }),

@@ -9,6 +9,10 @@ export const ID_PREFIXES = {
   key: 'key',
   job: 'job',
   event: 'evt',
+  broadcast: 'brd',
+  notification: 'ntf',
+  notificationRule: 'nrl',
+  ticket: 'tkt',
   request: 'req',
 } as const;
 export type IdKind = keyof typeof ID_PREFIXES;

@@ -28,6 +28,18 @@ export function eachField(text: string, visit: (name: string, value: string) => 
   }
 }
 
+/** Visits the elements of a JSON array likewise. */
+export function eachElement(text: string, visit: (value: string) => void): void {
+  let at = skipSpace(text, text.indexOf('[') + 1);
+  while (at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET) {
+    const end = endOfValue(text, at);
+    visit(text.slice(at, end));
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) !== COMMA) return;
+    at = skipSpace(text, at + 1);
+  }
+}
+
 /** What a string's JSON text says. */
 export function stringValue(json: string): string {
   return json.includes('\\') ? (JSON.parse(json) as string) : json.slice(1, -1);

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { z } from 'zod';
-import { parseCidr } from '../domain/net/cidr';
+import { ranges, secretKeys, url, wholeNumber, yesOrNo } from './config-values';
 
 export const ROLES = ['api', 'worker', 'migrate', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -26,38 +26,6 @@ function variable<S extends z.ZodType>(
 }
 
 const SERVERS: readonly Role[] = ['api', 'worker'];
-
-function url(protocols: readonly string[]) {
-  const expected = `expected a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`;
-  return z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
-    error: expected,
-  });
-}
-
-function wholeNumber(min: number, max: number) {
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, { error: 'expected a whole number' })
-    .transform(Number)
-    .pipe(z.number().min(min).max(max));
-}
-
-const SECRET_KEY = /^[A-Za-z0-9+/]{43}=$/;
-
-const secretKeys = z
-  .string()
-  .transform((text) => text.split(',').map((key) => key.trim()))
-  .refine((keys) => keys.every((key) => SECRET_KEY.test(key)), {
-    error: 'expected keys of 32 bytes in base64, comma-separated (openssl rand -base64 32)',
-  })
-  .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')));
-
-const ranges = z
-  .string()
-  .transform((text) => text.split(',').map((range) => range.trim()))
-  .refine((list) => list.every((range) => parseCidr(range) !== undefined), {
-    error: 'expected addresses in CIDR notation, comma-separated (127.0.0.0/8,fd00::/8)',
-  });
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const TEN_GB = 10_000_000_000;
@@ -155,6 +123,17 @@ export const VARIABLES = {
     example: '4',
     roles: ['api'],
   }),
+  MILLRACE_STREAMS_MAX: variable(wholeNumber(1, 1_000_000).default(20_000), {
+    about: 'Event streams and WebSockets that one API process has open at once, of all tenants.',
+    example: '20000',
+    roles: ['api'],
+  }),
+  MILLRACE_WEBSOCKET_DEFLATE: variable(yesOrNo.default(false), {
+    about:
+      'Compresses WebSockets for clients that ask for it: fewer bytes, many times the work. true or false.',
+    example: 'false',
+    roles: ['api'],
+  }),
   MILLRACE_EXPRESSION_TIMEOUT_MS: variable(wholeNumber(1, 600_000).default(2_000), {
     about: "Time that one evaluation of a tenant's JSONata expression may take.",
     example: '2000',
@@ -237,6 +216,10 @@ export interface ApiConfig extends ServerConfig {
   readonly trustedProxies: readonly string[];
   /** of one address; 0: no limit */
   readonly authFailuresPerMinute: number;
+  /** open at once in this process */
+  readonly streamsMax: number;
+  /** whether permessage-deflate is granted */
+  readonly websocketDeflate: boolean;
 }
 
 export interface ConfigOf {
@@ -300,6 +283,8 @@ function toConfig(values: Values, role: Role): Config {
     uploads: { bytesMax: values.MILLRACE_UPLOAD_BYTES_MAX, perTenant: values.MILLRACE_UPLOADS_PER_TENANT },
     trustedProxies: values.MILLRACE_TRUSTED_PROXIES ?? [],
     authFailuresPerMinute: values.MILLRACE_AUTH_FAILURES_PER_MINUTE,
+    streamsMax: values.MILLRACE_STREAMS_MAX,
+    websocketDeflate: values.MILLRACE_WEBSOCKET_DEFLATE,
   };
   return api;
 }

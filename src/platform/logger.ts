@@ -38,11 +38,12 @@ const SECRET_FIELDS = [
 ];
 
 /**
- * API keys, `user:password@` of URLs, secrets in query strings: taken out of the finished line, whatever field they are in.
- * Each with a text that is in all it finds, for most lines have none of them and a search for a text is quick.
+ * API keys and stream tickets, `user:password@` of URLs, secrets in query strings: taken out of the finished line, whatever
+ * field they are in. Each with a text that is in all it finds, for most lines have none of them and a search for a text is quick.
  */
 const SECRET_TEXTS: readonly (readonly [string, RegExp, string])[] = [
   ['mrk_', /mrk_[0-9A-Za-z]{36}/g, 'mrk_[redacted]'],
+  ['mrt_', /mrt_[0-9A-Za-z]{36}/g, 'mrt_[redacted]'],
   ['whsec_', /whsec_[0-9A-Za-z+/=_-]{16,}/g, 'whsec_[redacted]'],
   ['://', /(:\/\/)[^\s/"@]*:[^\s"@]*@/g, '$1[redacted]@'],
   ['=', /([?&](?:ticket|token|key|secret|signature)=)[^&\s"\\]+/gi, '$1[redacted]'],

@@ -7,6 +7,8 @@ export interface MaintenanceDeps {
   access: { prune(): Promise<number> };
   /** secrets of keys that ended long ago */
   keys: { pruneSecrets(): Promise<number> };
+  /** of streams; as with answers */
+  tickets: { prune(limit: number): Promise<number> };
   clock: { now(): Date };
   log: { info(fields: object, message: string): void };
 }
@@ -15,18 +17,25 @@ export interface MaintenanceDeps {
 const PRUNE_MAX = 5_000;
 
 export async function maintain(deps: MaintenanceDeps): Promise<void> {
-  const { partitions, idempotency, access, keys, clock, log } = deps;
+  const { partitions, idempotency, access, keys, tickets, clock, log } = deps;
   const made = await partitions.ensurePartitions(clock.now());
-  let pruned = 0;
-  for (let n = PRUNE_MAX; n === PRUNE_MAX; pruned += n) n = await idempotency.prune(PRUNE_MAX);
+  const pruned = await pruneAll(idempotency);
   const changes = await access.prune();
   const secrets = await keys.pruneSecrets();
-  if (made + pruned + changes + secrets === 0) return;
+  const streamTickets = await pruneAll(tickets);
+  if (made + pruned + changes + secrets + streamTickets === 0) return;
   const counts = {
     partitions: made,
     idempotency_keys: pruned,
     access_changes: changes,
     key_secrets: secrets,
+    stream_tickets: streamTickets,
   };
   log.info(counts, 'maintenance');
+}
+
+async function pruneAll({ prune }: { prune(limit: number): Promise<number> }): Promise<number> {
+  let pruned = 0;
+  for (let n = PRUNE_MAX; n === PRUNE_MAX; pruned += n) n = await prune(PRUNE_MAX);
+  return pruned;
 }

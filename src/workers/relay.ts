@@ -18,6 +18,8 @@ export interface Outbox {
 export interface RelayOptions {
   outbox: Outbox;
   publish(publications: readonly Publication[]): Promise<void>;
+  /** Called after the commit, when events were passed on. */
+  onPassed?(): void;
   log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -65,6 +67,7 @@ export function startRelay(options: RelayOptions): Relay {
         const passed = await options.outbox.passOn(batchMax, pass);
         if (failures > 0) options.log.info({ failures }, 'The relay passes events on again');
         failures = 0;
+        if (passed !== 'busy' && passed > 0) options.onPassed?.();
         if (passed !== batchMax && !woken && !stopped) await sleep(pollMs, false);
       } catch (err) {
         if (failures++ === 0)

@@ -3,6 +3,7 @@ import { newId, systemClock } from '../../src/platform/clock';
 import { createAccessLog } from '../../src/platform/postgres/access-log';
 import { createKeyStore } from '../../src/platform/postgres/key-store';
 import type { PostgresDatabase } from '../../src/platform/postgres/pool';
+import { createTicketStore } from '../../src/platform/postgres/ticket-store';
 import { createKeyMint } from '../../src/platform/secrets/key-mint';
 import { maintain } from '../../src/workers/maintenance';
 import { UNBOUND } from '../../src/domain/key/key-bounds';
@@ -25,6 +26,7 @@ const housekeeping = (): Promise<void> =>
     idempotency: { prune: async () => 0 },
     access: createAccessLog(db),
     keys: createKeyStore(db),
+    tickets: createTicketStore(db),
     clock: systemClock,
     log: { info: () => undefined },
   });
@@ -83,4 +85,29 @@ test('secrets that were rotated out are kept for 30 days after their end, the la
   const left = await sql<{ hash: Buffer }>('select hash from api_key_secrets');
   const expected = made.slice(1).map(({ hash }) => Buffer.from(hash).toString('hex'));
   expect(left.map(({ hash }) => hash.toString('hex')).sort()).toEqual(expected.sort());
+});
+
+test('tickets go a day after their streams had to end, whatever became of them; the rest stay', async () => {
+  const tenantId = await insertTenant(db);
+  const { hash, prefix } = createKeyMint().mint();
+  const keyId = newId('key');
+  await createKeyStore(db).insert({
+    ...{ id: keyId, tenantId, name: 'x', prefix, hash, scopes: ['jobs:read'], bounds: UNBOUND },
+  });
+  const store = createTicketStore(db);
+  for (let n = 0; n < 3; n++) {
+    await store.insert({
+      ...{ id: newId('ticket'), hash: Buffer.from([n]), tenantId, keyId, keyHash: hash },
+      ...{ scopes: ['jobs:read'], topics: null, expiresInSeconds: 60, streamSeconds: 60 },
+    });
+  }
+  await sql(`update stream_tickets set stream_ends_at = now() - interval '25 hours' where hash = $1`, [
+    Buffer.from([0]),
+  ]);
+  await sql(`update stream_tickets set stream_ends_at = now() - interval '23 hours' where hash = $1`, [
+    Buffer.from([1]),
+  ]);
+  await housekeeping();
+  const left = await sql<{ hash: Buffer }>('select hash from stream_tickets order by hash');
+  expect(left.map(({ hash: kept }) => kept[0])).toEqual([1, 2]);
 });

@@ -84,7 +84,6 @@ beforeEach(async () => {
     countRequest: () => undefined,
     ...noRateLimit,
     ...recognising(refuse),
-    now: () => new Date(0),
     idempotency: { claim: refuse, complete: refuse, release: refuse },
     transact: refuse,
     secretBox: { seal: refuse, open: refuse },

@@ -1,17 +1,19 @@
 /** Who is let in, with a limit on failures and look-ups that the test holds in its hand. */
 import { createClientAddress } from '../../src/api/access/client-address';
 import { createKeyCache } from '../../src/api/access/key-cache';
-import type { KnownKey } from '../../src/api/access/ports';
+import type { KnownKey, Redeemed } from '../../src/api/access/ports';
 import { createApp } from '../../src/api/app';
 import { ok } from '../../src/api/respond';
 import { defineRoute } from '../../src/api/route';
 import { createApiServer } from '../../src/api/server';
-import { formatKey } from '../../src/domain/key/key-format';
+import { formatKey, formatTicket } from '../../src/domain/key/key-format';
 import { createLogger } from '../../src/platform/logger';
 import { createKeyMint } from '../../src/platform/secrets/key-mint';
+import { z } from 'zod';
 import { call, type Reply } from '../support/api';
 import { noRateLimit } from '../support/limits';
 import { knownKey } from '../support/principal';
+import { until } from '../support/wait';
 
 const mint = createKeyMint();
 const log = createLogger({ level: 'silent', role: 'api' });
@@ -21,11 +23,20 @@ let close: () => Promise<unknown>;
 /** by hash in hex */
 let stored: Map<string, KnownKey>;
 let lookUps: number;
+/** open ones, by hash in hex */
+let tickets: Map<string, Redeemed>;
+let redeemed: number;
+/** requests */
+let arrived: number;
 let failed: string[];
 /** addresses, to seconds */
 let blocked: Map<string, number>;
-let now: Date;
+/** that addresses which are blocked still have, together */
+let lookUpsLeft: number;
+/** of the process; the time of day is nowhere in here */
 let monotonicMs: number;
+/** Look-ups wait for it. */
+let database: Promise<void>;
 
 function refuse(): never {
   throw new Error('not for these tests');
@@ -37,11 +48,12 @@ function add(change: Partial<KnownKey> = {}): string {
   return secret;
 }
 
-const paths = { whoami: '/v1/whoami', admin: '/v1/admin', open: '/open' };
+const paths = { whoami: '/v1/whoami', admin: '/v1/admin', open: '/open', stream: '/v1/stream' };
 
 beforeEach(async () => {
-  [stored, lookUps, failed, blocked] = [new Map(), 0, [], new Map()];
-  [now, monotonicMs] = [new Date('2030-01-01T00:00:00Z'), 1_000];
+  [stored, lookUps, arrived, failed, blocked] = [new Map(), 0, 0, [], new Map()];
+  [tickets, redeemed] = [new Map(), 0];
+  [lookUpsLeft, monotonicMs, database] = [0, 1_000, Promise.resolve()];
   const documented = {
     method: 'get',
     summary: 'x',
@@ -59,12 +71,19 @@ beforeEach(async () => {
         handler: async () => ok({}),
       }),
       defineRoute({
+        ...{ ...documented, path: paths.stream, operationId: 'stream', scopes: ['jobs:read'] },
+        takesTicket: true,
+        query: z.strictObject({ types: z.string().optional() }),
+        handler: async ({ principal, credential, query }) =>
+          ok({ scopes: principal.scopes, credential, query }),
+      }),
+      defineRoute({
         ...{ ...documented, path: paths.open, operationId: 'open', scopes: 'public' },
         handler: async ({ principal }) => ok({ principal: principal ?? null }),
       }),
     ],
     log,
-    newRequestId: () => 'req_test',
+    newRequestId: () => `req_test${arrived++}`,
     observeRequest: () => undefined,
     countRequest: () => undefined,
     ...noRateLimit,
@@ -73,6 +92,7 @@ beforeEach(async () => {
       lookup: {
         findByHash: async (hash) => {
           lookUps += 1;
+          await database;
           return stored.get(Buffer.from(hash).toString('hex'));
         },
       },
@@ -82,9 +102,15 @@ beforeEach(async () => {
     hashKey: mint.hashText,
     failures: {
       blocked: async (address) => blocked.get(address),
+      lookUpBlocked: async (address) => (blocked.has(address) && lookUpsLeft-- <= 0 ? 1 : undefined),
       failed: async (address) => void failed.push(address),
     },
-    now: () => now,
+    tickets: {
+      redeem: async (hash) => {
+        redeemed += 1;
+        return tickets.get(Buffer.from(hash).toString('hex'));
+      },
+    },
     idempotency: { claim: refuse, complete: refuse, release: refuse },
     transact: refuse,
     secretBox: { seal: refuse, open: refuse },
@@ -142,16 +168,35 @@ describe('look-ups', () => {
   });
 });
 
-describe('what was true when a key was looked up is judged by the clock', () => {
-  test.each([
-    ['its expiry', (at: Date): Partial<KnownKey> => ({ expiresAt: at })],
-    ['the end of a secret that was rotated out', (at: Date): Partial<KnownKey> => ({ secretEndsAt: at })],
-  ])('%s', async (_title, ending) => {
-    const key = add(ending(new Date('2030-01-01T00:00:10Z')));
+describe('an end comes when the time that the database gave has gone by, whatever day it is here', () => {
+  const [early, late] = [new Date('2000-01-01T00:00:00Z'), new Date('2100-01-01T00:00:00Z')];
+  const ends: [title: string, ends: Partial<KnownKey>, told: string][] = [
+    ['of the key', { expiresAt: late }, 'This API key expired at 2100-'],
+    ['of a secret', { secretEndsAt: late }, 'This secret of the API key was rotated out and ended at 2100-'],
+    ['of the key first', { expiresAt: early, secretEndsAt: late }, 'This API key expired at 2000-'],
+    ['of the secret first', { expiresAt: late, secretEndsAt: early }, 'This secret of the API key was'],
+  ];
+  test.each(ends)('%s', async (_title, ending, told) => {
+    const key = add({ ...ending, endsInMs: 10_000 });
     expect((await ask(key)).status).toBe(200);
-    now = new Date('2030-01-01T00:00:10Z');
-    expect(outcome(await ask(key))).toEqual([401, 'key_expired']);
+    monotonicMs += 9_999;
+    expect((await ask(key)).status).toBe(200);
+    monotonicMs += 1;
+    const reply = await ask(key);
+    expect(outcome(reply)).toEqual([401, 'key_expired']);
+    expect(reply.body.detail).toContain(told);
     expect(lookUps).toBe(1);
+  });
+
+  test('also where it came while the key was looked up', async () => {
+    const key = add({ expiresAt: late, endsInMs: 10_000 });
+    let answer = (): void => undefined;
+    database = new Promise((resolve) => (answer = resolve));
+    const asked = ask(key);
+    await until('the look-up', () => lookUps === 1);
+    monotonicMs += 10_000;
+    answer();
+    expect(outcome(await asked)).toEqual([401, 'key_expired']);
   });
 });
 
@@ -175,14 +220,14 @@ describe('addresses', () => {
 });
 
 describe('failures', () => {
-  const revokedAt = new Date('2029-01-01T00:00:00Z');
+  const past = new Date('2029-01-01T00:00:00Z');
   const cases: [title: string, key: () => string, refused: [number, string]][] = [
     ['an unknown key', () => unknown, [401, 'unauthenticated']],
     ['a miswritten key', () => miswritten, [401, 'unauthenticated']],
     ['no key at all', () => 'nonsense', [401, 'unauthenticated']],
-    ['an expired key', () => add({ expiresAt: revokedAt }), [401, 'key_expired']],
-    ['a secret that was rotated out', () => add({ secretEndsAt: revokedAt }), [401, 'key_expired']],
-    ['a revoked key', () => add({ revokedAt }), [401, 'key_revoked']],
+    ['an expired key', () => add({ expiresAt: past, endsInMs: -1 }), [401, 'key_expired']],
+    ['a secret that was rotated out', () => add({ secretEndsAt: past, endsInMs: 0 }), [401, 'key_expired']],
+    ['a revoked key', () => add({ revokedAt: past }), [401, 'key_revoked']],
     ['a key from elsewhere', () => add({ allowedCidrs: ['10.0.0.0/8'] }), [403, 'address_not_allowed']],
   ];
   test.each(cases)('%s is one of its address, and past the limit a 429', async (_title, keyOf, refused) => {
@@ -204,16 +249,119 @@ describe('failures', () => {
     expect(failed).toEqual([]);
   });
 
-  test('past the limit keys that nobody has seen here are not looked up, those that were good pass', async () => {
+  test('past the limit, and without a look-up left, new keys are not looked up; those that were good pass', async () => {
     const [seen, unseen] = [add(), add()];
     await ask(seen);
     blocked.set(ADDRESS, 17);
-    expect(outcome(await ask(unseen))).toEqual([429, 'too_many_failures']);
-    expect(outcome(await ask(formatKey('B'.repeat(30))))).toEqual([429, 'too_many_failures']);
+    for (const key of [unseen, formatKey('B'.repeat(30))]) {
+      const reply = await ask(key);
+      expect(outcome(reply)).toEqual([429, 'too_many_failures']);
+      // Until there is a look-up again, not until the end of the minute.
+      expect(reply.headers.get('retry-after')).toBe('1');
+    }
     expect(lookUps).toBe(1);
     expect((await ask(seen)).status).toBe(200);
     // Also where it must be looked up anew.
     monotonicMs += 3_600_000;
     expect([(await ask(seen)).status, lookUps]).toEqual([200, 2]);
+  });
+
+  test('past the limit a new good key gets in by a look-up that is left, and needs no other', async () => {
+    const unseen = add();
+    blocked.set(ADDRESS, 17);
+    lookUpsLeft = 1;
+    for (let n = 0; n < 3; n++) expect((await ask(unseen)).status).toBe(200);
+    expect([lookUps, lookUpsLeft, failed]).toEqual([1, 0, []]);
+  });
+
+  test('past the limit a bad key takes one look-up, and then none of those that are left', async () => {
+    blocked.set(ADDRESS, 17);
+    lookUpsLeft = 5;
+    for (let n = 0; n < 3; n++) {
+      const reply = await ask(unknown);
+      expect(outcome(reply)).toEqual([429, 'too_many_failures']);
+      expect(reply.headers.get('retry-after')).toBe('17');
+    }
+    expect([lookUps, lookUpsLeft]).toEqual([1, 4]);
+  });
+
+  test('past the limit many requests at once with one new good key take one look-up', async () => {
+    const unseen = add();
+    blocked.set(ADDRESS, 17);
+    lookUpsLeft = 1;
+    let answer = (): void => undefined;
+    database = new Promise((resolve) => (answer = resolve));
+    const all = Array.from({ length: 20 }, () => ask(unseen));
+    await until('all to have arrived', () => arrived === 20);
+    answer();
+    expect((await Promise.all(all)).map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect(lookUps).toBe(1);
+  });
+});
+
+describe('tickets', () => {
+  function addTicket(change: Partial<Redeemed> = {}): string {
+    const { ticket, hash } = mint.mintTicket();
+    const keyHash = mint.hashText(
+      add({ scopes: ['jobs:read', 'events:read'], allowedCidrs: ['198.51.100.0/24'] }),
+    );
+    const hex = Buffer.from(hash).toString('hex');
+    const opened = {
+      kind: 'opened',
+      id: 'tkt_x',
+      keyHash,
+      scopes: ['jobs:read'],
+      topics: null,
+      endsInMs: 9,
+    } as const;
+    tickets.set(hex, { ...opened, ...change });
+    return ticket;
+  }
+  const hold = (ticket: string, { path = paths.stream, more = '' } = {}): Promise<Reply> =>
+    call({ url }, `${path}?${more}ticket=${ticket}`, { headers: { 'X-Forwarded-For': ADDRESS } });
+  const madeUp = formatTicket('A'.repeat(30));
+
+  test('one lets a stream in, which does not see it, with what it may show and what it hangs on', async () => {
+    const ticket = addTicket({ topics: ['tenant'], scopes: ['jobs:read', 'keys:read'] });
+    const { status, body } = await hold(ticket, { more: 'types=a.b&' });
+    expect([status, body.scopes, body.query]).toEqual([200, ['jobs:read'], { types: 'a.b' }]);
+    const keyHash = expect.stringMatching(/^[0-9a-f]{64}$/);
+    expect(body.credential).toEqual({
+      ...{ keyHash, address: ADDRESS, ticket: { id: 'tkt_x', topics: ['tenant'], endsInMs: 9 } },
+    });
+  });
+
+  test('a key lets it in likewise, and what comes beside it is not looked at', async () => {
+    const { status, body } = await ask(add(), { path: `${paths.stream}?ticket=${madeUp}` });
+    expect([status, body.query, redeemed]).toEqual([200, {}, 0]);
+    expect(body.credential).toEqual({ keyHash: expect.stringMatching(/^[0-9a-f]{64}$/), address: ADDRESS });
+  });
+
+  test.each(['', 'mrt_', unknown, `${madeUp.slice(0, -1)}!`, 'x'.repeat(5_000)])(
+    'what can be none (%#) is refused before anything is asked, and counted',
+    async (text) => {
+      expect(outcome(await hold(text))).toEqual([401, 'invalid_ticket']);
+      expect([redeemed, failed]).toEqual([0, [ADDRESS]]);
+    },
+  );
+
+  test('one that is not known is a failure of its address; past the limit it is not looked for', async () => {
+    expect(outcome(await hold(madeUp))).toEqual([401, 'invalid_ticket']);
+    expect(failed).toEqual([ADDRESS]);
+    blocked.set(ADDRESS, 30);
+    const reply = await hold(addTicket());
+    expect([outcome(reply), redeemed]).toEqual([[429, 'too_many_failures'], 1]);
+  });
+
+  test('one whose key has lost the scope, or is gone, lets nobody in', async () => {
+    expect(outcome(await hold(addTicket({ scopes: ['events:read'] })))).toEqual([403, 'missing_scope']);
+    expect(outcome(await hold(addTicket({ keyHash: 'ab' })))).toEqual([401, 'invalid_ticket']);
+    const keyHash = mint.hashText(add({ revokedAt: new Date() }));
+    expect(outcome(await hold(addTicket({ keyHash })))).toEqual([401, 'key_revoked']);
+  });
+
+  test('one is nothing to a route that is no stream', async () => {
+    expect(outcome(await hold(addTicket(), { path: paths.whoami }))).toEqual([401, 'unauthenticated']);
+    expect(redeemed).toBe(0);
   });
 });

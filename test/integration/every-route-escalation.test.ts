@@ -12,8 +12,6 @@ const SCOPES = ['keys:write', 'keys:read', 'jobs:read'] as const;
 const BOUNDS = {
   expires_at: '2100-01-01T00:00:00.000Z',
   allowed_cidrs: ['127.0.0.0/8'],
-  requests_per_minute: 100_000,
-  requests_per_day: 1_000_000,
 };
 
 /** By what a key has and can give: more than that, and what it has itself. */
@@ -24,9 +22,10 @@ const POWERS: Record<string, { beyond: readonly unknown[]; within: unknown }> = 
     beyond: [[], ['0.0.0.0/0'], ['127.0.0.0/8', '192.0.2.1/32']],
     within: ['127.0.0.0/16'],
   },
-  requests_per_minute: { beyond: [null, 100_001], within: 100_000 },
-  requests_per_day: { beyond: [null, 1_000_001], within: 1_000_000 },
 };
+
+/** Whoever has one of these gives no other key anything: each key has a count of its own. */
+const LIMITS = { requests_per_minute: 100_000, requests_per_day: 1_000_000 };
 
 /** Routes for more than admins whose body gives one of these. */
 const GIVING = operations.flatMap((operation) =>
@@ -49,8 +48,13 @@ const rowsOfA = () => rowsOfTenant(world.database, world.a.tenantId);
 
 test('what a key is made with is its name, its tenant, or a power that is looked at here', () => {
   const fields = Object.keys(document.components.schemas['ApiKeyCreate']?.properties ?? {});
-  expect(fields.sort()).toEqual(['name', 'tenant_id', ...Object.keys(POWERS)].sort());
-  expect([...new Set(GIVING.map(([id]) => id))]).toEqual(['createApiKey', 'updateApiKey']);
+  const known = [...Object.keys(POWERS), ...Object.keys(LIMITS)];
+  expect(fields.sort()).toEqual(['name', 'tenant_id', ...known].sort());
+  expect([...new Set(GIVING.map(([id]) => id))].sort()).toEqual([
+    'createApiKey',
+    'createStreamTicket',
+    'updateApiKey',
+  ]);
 });
 
 test.each(GIVING)('%s gives no more %s than the key has', async (id, power, operation) => {
@@ -89,6 +93,24 @@ test.each(Object.keys(POWERS))('rotating a key that has more %s is refused', asy
   expect(await rowsOfA()).toEqual(before);
   const { id } = await like(within);
   expectSuccess(rotate, await world.ask(rotate, { path: { id } }, { key: bound.secret }));
+});
+
+describe.each(Object.entries(LIMITS))('a key with %s of its own', (field, value) => {
+  const managing = operations.filter(
+    ({ id, scopes }) => scopes.includes('keys:write') && id !== 'revokeApiKey',
+  );
+
+  test('is refused by every route that makes keys or changes others', async () => {
+    const limited = await world.a.keyWith(SCOPES, { [field]: value });
+    expect(managing.map(({ id }) => id).sort()).toEqual(['createApiKey', 'rotateApiKey', 'updateApiKey']);
+    for (const operation of managing) {
+      const request = await fixtureOf(operation.id, 'apiKey').request(world.a);
+      const before = await rowsOfA();
+      const reply = await world.ask(operation, request, { key: limited.secret });
+      expect([operation.id, ...outcome(reply)]).toEqual([operation.id, 403, 'limited_key']);
+      expect(await rowsOfA()).toEqual(before);
+    }
+  });
 });
 
 test('no key of all this stands where it has no business', () => expectNoTraces(world));

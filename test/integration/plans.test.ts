@@ -13,16 +13,16 @@ const CHANGES = statement<{ n: number }>(
   'select count(*)::int as n from access_changes where subject = $1',
 );
 
-/** DESIGN §9, and the realtime connections of the feature table. */
+/** DESIGN §9, and the realtime connections and topics of the feature table. */
 const FIGURES = {
-  free: [60, 5_000, 50_000, 10_000, 2, 20, 5, 10, 3],
-  basic: [600, 200_000, 5_000_000, 500_000, 10, 100, 50, 100, 30],
-  premium: [12_000, 10_000_000, 500_000_000, 10_000_000, 100, 1_000, 1_000, 5_000, 90],
-  unlimited: [null, null, null, null, null, null, null, null, 90],
+  free: [60, 5_000, 50_000, 10_000, 2, 20, 5, 10, 20, 3],
+  basic: [600, 200_000, 5_000_000, 500_000, 10, 100, 50, 100, 100, 30],
+  premium: [12_000, 10_000_000, 500_000_000, 10_000_000, 100, 1_000, 1_000, 5_000, 1_000, 90],
+  unlimited: [null, null, null, null, null, null, null, null, null, 90],
 };
 const COLUMNS = [
   ...['requests_per_minute', 'requests_per_day', 'items_per_month', 'items_per_job', 'running_jobs'],
-  ...['concurrency_per_job', 'endpoints', 'realtime_connections', 'retention_days'],
+  ...['concurrency_per_job', 'endpoints', 'realtime_connections', 'realtime_topics', 'retention_days'],
 ];
 const UNLIMITED = Object.fromEntries(COLUMNS.map((column) => [column, null]));
 

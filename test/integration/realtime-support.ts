@@ -6,12 +6,18 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createApp } from '../../src/api/app';
-import { createJobStreams } from '../../src/api/events/job-streams';
-import { createSseHub, type SseHub, type SseHubOptions } from '../../src/api/events/sse-hub';
-import { streamJobRoute } from '../../src/api/events/stream-job';
-import { createTurnstile } from '../../src/api/events/turnstile';
+import type { Admission } from '../../src/api/realtime/admission';
+import { createSocketHub, type SocketHub, type SocketHubOptions } from '../../src/api/realtime/socket-hub';
+import { createSseHub, type SseHub, type SseHubOptions } from '../../src/api/realtime/sse-hub';
+import { realtimeRoutes } from '../../src/api/realtime/routes';
+import type { StreamMetrics } from '../../src/api/realtime/stream-metrics';
+import { createStreams } from '../../src/api/realtime/streams';
+import type { ItemWatch } from '../../src/api/realtime/ports';
+import { createTopicGate } from '../../src/api/realtime/topic-name';
+import { createTurnstile } from '../../src/api/realtime/turnstile';
 import type { KnownKey } from '../../src/api/access/ports';
 import { createApiServer } from '../../src/api/server';
+import { upgradesOf } from '../../src/api/upgrade';
 import { DEFAULT_OPTIONS } from '../../src/domain/batch/job';
 import { formatKey } from '../../src/domain/key/key-format';
 import type { Publication } from '../../src/domain/realtime/publication';
@@ -98,12 +104,17 @@ async function freePort(): Promise<number> {
 }
 
 const TENANT_INSERT = statement('test.tenant_insert', `insert into tenants (id, name) values ($1, 't')`);
+const TENANT_FIND = statement('test.tenant_find', 'select 1 from tenants where id = $1');
 const JOB_SET_STATUS = statement('test.job_set_status', 'update jobs set status = $2 where id = $1');
 
 export async function insertTenant(db: PostgresDatabase): Promise<string> {
   const id = newId('tenant');
   await db.run(TENANT_INSERT, [decodeId('tenant', id)]);
   return id;
+}
+
+async function tenantExists(db: PostgresDatabase, id: string): Promise<boolean> {
+  return (await db.run(TENANT_FIND, [decodeId('tenant', id)])).length > 0;
 }
 
 export interface TestJob {
@@ -153,9 +164,35 @@ export function progress(jobId: string, data: object): Publication {
   };
 }
 
+/** Lets everybody in. */
+export const openDoor: Admission = {
+  admit: async () => ({ needs: () => undefined, leave: () => undefined }),
+};
+
+export interface CountedStreams extends StreamMetrics {
+  counts: Record<'opened' | 'closed' | 'cutOff' | 'delivered', number>;
+}
+
+export function countStreams(): CountedStreams {
+  const counts = { opened: 0, closed: 0, cutOff: 0, delivered: 0 };
+  return {
+    counts,
+    opened: () => void counts.opened++,
+    closed: () => void counts.closed++,
+    cutOff: () => void counts.cutOff++,
+    delivered: (_kind, count) => {
+      counts.delivered += count;
+    },
+    refused: () => undefined,
+    ended: () => undefined,
+  };
+}
+
 export interface ApiProcess {
   port: number;
   hub: SseHub;
+  sockets: SocketHub;
+  metrics: CountedStreams;
   firehose: Firehose;
   realtime: RealtimeLog;
   /** as on SIGTERM */
@@ -171,6 +208,10 @@ export interface ApiProcessOptions {
   db: PostgresDatabase;
   key: KnownKey;
   hub?: Partial<SseHubOptions>;
+  sockets?: Partial<SocketHubOptions>;
+  admission?: Admission;
+  items?: ItemWatch;
+  markMs?: number;
 }
 
 /** What one API process has of realtime: its own connections, reader, hub and HTTP server. */
@@ -185,28 +226,39 @@ export async function startApiProcess(options: ApiProcessOptions): Promise<ApiPr
   const firehose = createFirehose({ redis: createBlockingRedis(watch), prefix: options.prefix, log: silent });
   const realtime = createRealtimeLog({ redis, prefix: options.prefix, onRefused: () => undefined });
   const jobs = createJobStore(options.db, createEventStore(options.db));
-  const hub = createSseHub({ random: () => 0.5, retryMs: 20, ...options.hub });
+  const metrics = countStreams();
+  const hub = createSseHub({ random: () => 0.5, retryMs: 20, metrics, ...options.hub });
+  const sockets = createSocketHub({ random: () => 0.5, retryMs: 20, metrics, ...options.sockets });
   const readJob = (ref: TestJob) => jobs.find(ref);
-  const streams = createJobStreams({
-    hub,
+  const streams = createStreams({
     feed: firehose,
     log: realtime,
     readJob,
     snapshots: createTurnstile(4),
+    items: options.items ?? { watch: () => () => undefined },
     onFailure: () => undefined,
+    ...(options.markMs === undefined ? {} : { markMs: options.markMs }),
   });
   const unused = (): never => {
     throw new Error('these routes write nothing');
   };
+  const routes = realtimeRoutes({
+    streams,
+    readJob,
+    sse: hub,
+    sockets,
+    gate: createTopicGate({ readJob, tenantExists: async (id) => tenantExists(options.db, id) }),
+    admission: options.admission ?? openDoor,
+    monotonicMs: () => performance.now(),
+  });
   const app = createApp({
-    routes: [streamJobRoute({ streams, readJob })],
+    routes,
     log: { ...silent, request: () => undefined },
     newRequestId: () => newId('request'),
     observeRequest: () => undefined,
     countRequest: () => undefined,
     ...noRateLimit,
     ...recognising(async () => options.key),
-    now: () => new Date(),
     idempotency: { claim: unused, complete: unused, release: unused },
     transact: unused,
     secretBox: { seal: unused, open: unused },
@@ -215,16 +267,20 @@ export async function startApiProcess(options: ApiProcessOptions): Promise<ApiPr
   const server = createApiServer({
     listener: (req, res) => void answer(req, res),
     newRequestId: () => newId('request'),
+    mayUpgrade: upgradesOf(routes),
   });
   const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
   await Promise.all([whenReady(redis, 10_000), firehose.ready()]);
   const drain = async (): Promise<void> => {
     hub.drain();
+    sockets.drain();
     await server.drain(1_000);
   };
   return {
     port,
     hub,
+    sockets,
+    metrics,
     firehose,
     realtime,
     drain,

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Progress } from '../../src/domain/batch/progress';
 import type { Publication } from '../../src/domain/realtime/publication';
@@ -293,14 +293,18 @@ describe('progress', () => {
     eta_seconds: null,
   });
 
-  const publisher = (read: () => Promise<Progress>, lost: unknown[] = [], intervalMs?: number) =>
+  const publisher = (
+    read: () => Promise<Progress>,
+    lost: unknown[] = [],
+    timing: { intervalMs?: number; turnMs?: number } = {},
+  ) =>
     createProgressPublisher({
       redis,
       prefix,
       realtime: log,
       read,
       onLost: (error) => lost.push(error),
-      ...(intervalMs === undefined ? {} : { intervalMs }),
+      ...timing,
     });
 
   const succeeded = ({ payload }: LogEntry): number =>
@@ -310,8 +314,8 @@ describe('progress', () => {
     const cursor = await log.cursor(topic);
     let done = 0;
     const workers = [
-      publisher(async () => stateOf(done), [], 400),
-      publisher(async () => stateOf(done), [], 400),
+      publisher(async () => stateOf(done), [], { intervalMs: 400 }),
+      publisher(async () => stateOf(done), [], { intervalMs: 400 }),
     ];
     const ref = { tenantId: newId('tenant'), jobId };
     for (let i = 0; i < 500; i++) {
@@ -345,6 +349,92 @@ describe('progress', () => {
     expect(atMs.length).toBeGreaterThan(2);
   });
 
+  test('publications keep their distance however long each takes to read, and none is older than the one before', async () => {
+    const cursor = await log.cursor(topic);
+    const intervalMs = 40;
+    let done = 0;
+    let reads = 0;
+    const read = async () => {
+      const state = stateOf(done);
+      // From at once to twice the interval.
+      await setTimeout((reads++ % 5) * 20);
+      return state;
+    };
+    const workers = Array.from({ length: 3 }, () => publisher(read, [], { intervalMs }));
+    const ref = { tenantId: newId('tenant'), jobId };
+    let published = 0;
+    await until('some publications', async () => {
+      done++;
+      for (const worker of workers) worker.touch(ref);
+      published = await redis.xlen(`${prefix}realtime:log:${topic}`);
+      return published > 15;
+    });
+    await Promise.all(workers.map((worker) => worker.close()));
+    const entries = await replayAll(cursor);
+    const ids = entries.map(({ id }) => id);
+    const nearest = Math.min(...ids.slice(1).map((id, i) => id - (ids[i] ?? 0)));
+    // Redis counts whole milliseconds.
+    expect(nearest).toBeGreaterThan((intervalMs - 1) * 1_000);
+    const states = entries.map(succeeded);
+    expect(states).toEqual([...states].sort((a, b) => a - b));
+    expect(states.at(-1)).toBe(done);
+  });
+
+  test('what another worker was about to publish does not come after the last one', async () => {
+    const cursor = await log.cursor(topic);
+    const reading = deferred();
+    const mayAnswer = deferred();
+    const slow = publisher(async () => {
+      reading.resolve();
+      await mayAnswer.promise;
+      return stateOf(1);
+    });
+    const ref = { tenantId: newId('tenant'), jobId };
+    slow.touch(ref);
+    await reading.promise;
+    await publisher(async () => stateOf(2)).flush(ref);
+    mayAnswer.resolve();
+    await slow.close();
+    expect((await replayAll(cursor)).map(succeeded)).toEqual([2]);
+  });
+
+  test('a worker that dies in its turn holds the others up for as long as a turn may last, and no longer', async () => {
+    const cursor = await log.cursor(topic);
+    const reading = deferred();
+    const timing = { intervalMs: 20, turnMs: 300 };
+    const dead = publisher(
+      () => {
+        reading.resolve();
+        return new Promise(() => undefined);
+      },
+      [],
+      timing,
+    );
+    const ref = { tenantId: newId('tenant'), jobId };
+    dead.touch(ref);
+    await reading.promise;
+    const alive = publisher(async () => stateOf(3), [], timing);
+    alive.touch(ref);
+    // It waits for the turn to end, which is no other's turn.
+    await alive.close();
+    expect((await replayAll(cursor)).map(succeeded)).toEqual([3]);
+  });
+
+  test('a state that could not be read gives its turn up', async () => {
+    const cursor = await log.cursor(topic);
+    const ref = { tenantId: newId('tenant'), jobId };
+    const lost: unknown[] = [];
+    const timing = { intervalMs: 20, turnMs: 3_600_000 };
+    const unreadable = publisher(() => Promise.reject(new Error('PostgreSQL is away')), lost, timing);
+    unreadable.touch(ref);
+    await unreadable.close();
+    expect(lost).toHaveLength(1);
+    const worker = publisher(async () => stateOf(4), lost, timing);
+    worker.touch(ref);
+    await worker.close();
+    expect((await replayAll(cursor)).map(succeeded)).toEqual([4]);
+  });
+
   test('what moves while a publication is under way is published after it, without another touch', async () => {
     const cursor = await log.cursor(topic);
     const reading = deferred();
@@ -358,7 +448,7 @@ describe('progress', () => {
         return state;
       },
       [],
-      20,
+      { intervalMs: 20 },
     );
     const ref = { tenantId: newId('tenant'), jobId };
     worker.touch(ref);
@@ -376,7 +466,7 @@ describe('progress', () => {
     const unreadable = publisher(() => Promise.reject(new Error('PostgreSQL is away')), lost);
     await unreadable.flush(ref);
     expect(lost).toEqual([new Error('PostgreSQL is away')]);
-    const worker = publisher(async () => stateOf(7), lost, 20);
+    const worker = publisher(async () => stateOf(7), lost, { intervalMs: 20 });
     await ownRedis.kill();
     worker.touch(ref);
     await worker.flush(ref);

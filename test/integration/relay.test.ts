@@ -181,6 +181,21 @@ describe('the relay', () => {
     expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
   });
 
+  test('data of more than 16 KB is left out and counted, so that no tenant fills Redis; of a job all is told', async () => {
+    const large = { note: 'ä'.repeat(8_200) };
+    const bytes = Buffer.byteLength(JSON.stringify(large));
+    const job = newId('job');
+    const events = [happened(job, 'order.paid', large), happened(job, 'job.updated', large)];
+    await db.transaction((tx) => createEventStore(tx).append(events));
+    await passAll();
+    const told = (await logged(`tenant:${tenantId}`)).map(({ payload }) => JSON.parse(payload));
+    expect(told).toMatchObject([
+      { type: 'order.paid', data: null, omitted_bytes: bytes },
+      { type: 'job.updated', data: large },
+    ]);
+    expect(told[1]).not.toHaveProperty('omitted_bytes');
+  });
+
   test('a crash between Redis and the commit sends nothing twice', async () => {
     const job = newId('job');
     await append(job, 'job.created', 'job.queued');
@@ -250,7 +265,7 @@ describe('the relay', () => {
     relayOn(db);
     relayOn(databases[0] as PostgresDatabase);
     const jobs = Array.from({ length: 5 }, () => newId('job'));
-    const sent = Array.from({ length: 40 }, (_, n) => `test.${n}`);
+    const sent = Array.from({ length: 40 }, (_, n) => `job.test${n}`);
     await Promise.all(
       jobs.map(async (job) => {
         for (const type of sent) await append(job, type);
@@ -327,11 +342,11 @@ describe('the relay', () => {
     const broken = newId('job');
     const sound = newId('job');
     await redis.set(realtimeKeys(prefix).log(`job:${broken}`), 'not a stream');
-    await append(broken, 'test.refused');
+    await append(broken, 'job.refused');
     await append(sound, 'job.created');
     relayOn(db);
     await until('the sound event', async () => (await types(`job:${sound}`)).length === 1);
-    expect(refused).toEqual(['test.refused']);
+    expect(refused).toEqual(['job.refused']);
     expect((await db.run(COUNTS))[0]?.outbox).toBe(0);
   });
 

@@ -100,6 +100,7 @@ export async function startBatchApi(options: BatchApiOptions = {}): Promise<Batc
   };
   const app = createApp({
     routes: batchRoutes({
+      latestCursor: () => undefined,
       jobs: stores.jobs,
       items: createItemStore({
         db: database,
@@ -126,7 +127,6 @@ export async function startBatchApi(options: BatchApiOptions = {}): Promise<Batc
     countRequest: () => undefined,
     ...noRateLimit,
     ...recognising(createKeyLookup(database).findByHash),
-    now: systemClock.now,
     idempotency: stores.idempotency,
     transact: createTransact(database),
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),

@@ -114,7 +114,6 @@ export async function startChunkApi(): Promise<ChunkApi> {
     countRequest: () => undefined,
     ...noRateLimit,
     ...recognising(refuse),
-    now: systemClock.now,
     idempotency: { claim: refuse, complete: refuse, release: refuse },
     transact: refuse,
     secretBox: { seal: refuse, open: refuse },

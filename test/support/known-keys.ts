@@ -14,6 +14,11 @@ export function recognising(findByHash: KeyLookup['findByHash']) {
       monotonicMs,
     }),
     hashKey: createKeyMint().hashText,
-    failures: { blocked: async () => undefined, failed: async () => undefined },
+    tickets: { redeem: async () => undefined },
+    failures: {
+      blocked: async () => undefined,
+      lookUpBlocked: async () => undefined,
+      failed: async () => undefined,
+    },
   };
 }

@@ -38,7 +38,13 @@ export async function startOwnPostgres(): Promise<OwnServer & { url: string }> {
   return { ...own, url: postgresUrl(options, 'millrace') };
 }
 
-export async function startOwnRedis(): Promise<OwnServer & { url: string }> {
+export interface OwnRedis extends OwnServer {
+  url: string;
+  /** Between `end` and `start`: all its data is lost. */
+  forget(): void;
+}
+
+export async function startOwnRedis(): Promise<OwnRedis> {
   const folder = makeFolder();
   const options = {
     binary: await findRedis({ env: process.env, isRoot: false, onProgress: () => undefined }),
@@ -47,7 +53,9 @@ export async function startOwnRedis(): Promise<OwnServer & { url: string }> {
     password: randomBytes(12).toString('hex'),
     logFile: path.join(folder, 'logs/redis.log'),
   };
-  return { ...(await startOwn(createRedis(options), folder)), url: redisUrl(options) };
+  const own = await startOwn(createRedis(options), folder);
+  const forget = (): void => rmSync(path.join(folder, 'redis/appendonlydir'), { recursive: true });
+  return { ...own, url: redisUrl(options), forget };
 }
 
 export interface OwnTemporal extends OwnServer {

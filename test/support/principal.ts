@@ -12,6 +12,7 @@ export const NO_LIMITS: PlanLimits = {
   concurrencyPerJob: null,
   endpoints: null,
   realtimeConnections: null,
+  realtimeTopics: null,
   retentionDays: null,
 };
 
@@ -29,6 +30,7 @@ export function knownKey(change: Partial<KnownKey> = {}): KnownKey {
     expiresAt: null,
     revokedAt: null,
     secretEndsAt: null,
+    endsInMs: null,
     allowedCidrs: [],
     planChangesInMs: null,
     ...change,

@@ -5,6 +5,8 @@ import type { Product } from './product';
 
 export interface SeenEvent {
   event: string;
+  /** its id, or the last one before it */
+  id: string;
   data: { status?: string; type?: string; counts?: Counts };
 }
 
@@ -16,15 +18,16 @@ export interface Subscriber {
 
 const EVENTS = ['snapshot', 'progress', 'status', 'reset', 'done'];
 
-export function followJob(product: Product, id: string): Subscriber {
+/** @param url of an API process, or of what stands before it */
+export function followJob(product: Product, id: string, url: string = product.url): Subscriber {
   const seen: SeenEvent[] = [];
-  const source = new EventSource(`${product.url}/v1/jobs/${id}/events`, {
+  const source = new EventSource(`${url}/v1/jobs/${id}/events`, {
     fetch: (url, init) =>
       fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${product.key}` } }),
   });
   for (const event of EVENTS) {
-    source.addEventListener(event, ({ data }) =>
-      seen.push({ event, data: JSON.parse(data as string) as SeenEvent['data'] }),
+    source.addEventListener(event, ({ data, lastEventId }) =>
+      seen.push({ event, id: lastEventId, data: JSON.parse(data as string) as SeenEvent['data'] }),
     );
   }
   return { seen, close: () => source.close() };

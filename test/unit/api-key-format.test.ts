@@ -4,9 +4,12 @@ import fc from 'fast-check';
 import {
   crc32,
   formatKey,
+  formatTicket,
   isWellFormedKey,
+  isWellFormedTicket,
   KEY_ALPHABET,
   KEY_RANDOM_LENGTH,
+  withoutKeys,
 } from '../../src/domain/key/key-format';
 import { createKeyMint } from '../../src/platform/secrets/key-mint';
 
@@ -67,4 +70,39 @@ test('minted keys differ, and their hash is the SHA-256 of the whole key', () =>
     expect(prefix).toHaveLength(12);
     expect(Buffer.from(hash)).toEqual(createHash('sha256').update(secret).digest());
   }
+});
+
+test('a ticket is made and checked as a key is, and neither is taken for the other', () => {
+  fc.assert(
+    fc.property(
+      random,
+      fc.integer({ min: 4, max: 39 }),
+      fc.constantFrom(...KEY_ALPHABET),
+      (text, at, char) => {
+        const ticket = formatTicket(text);
+        expect(ticket).toMatch(/^mrt_[0-9A-Za-z]{36}$/);
+        expect([isWellFormedTicket(ticket), isWellFormedKey(ticket)]).toEqual([true, false]);
+        const key = formatKey(text);
+        expect([isWellFormedTicket(key), isWellFormedTicket(`mrt_${key.slice(4)}`)]).toEqual([false, false]);
+        if (ticket[at] === char) return;
+        expect(isWellFormedTicket(ticket.slice(0, at) + char + ticket.slice(at + 1))).toBe(false);
+      },
+    ),
+  );
+});
+
+test('minted tickets differ, and their hash is the SHA-256 of the whole ticket', () => {
+  const { mintTicket } = createKeyMint();
+  const tickets = Array.from({ length: 100 }, mintTicket);
+  expect(new Set(tickets.map(({ ticket }) => ticket)).size).toBe(100);
+  for (const { ticket, hash } of tickets) {
+    expect(isWellFormedTicket(ticket)).toBe(true);
+    expect(Buffer.from(hash)).toEqual(createHash('sha256').update(ticket).digest());
+  }
+});
+
+test('keys and tickets are taken out of a text, wherever they stand in it', () => {
+  const [key, ticket] = [formatKey('k'.repeat(30)), formatTicket('t'.repeat(30))];
+  const text = withoutKeys(`/v1/${key}/x${ticket}, ${ticket}${key}!`);
+  expect(text).toBe('/v1/mrk_[redacted]/xmrt_[redacted], mrt_[redacted]mrk_[redacted]!');
 });

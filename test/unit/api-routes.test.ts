@@ -46,7 +46,9 @@ describe('the table of routes', () => {
     // They ask for the token of the chunk themselves.
     const lent = ['claimChunk', 'releaseChunk', 'getChunkItems', 'postChunkResults'];
     expect(named((scopes) => scopes === 'public').sort()).toEqual([...open, ...pages, ...lent].sort());
-    const own = ['getMe', 'listPlans', 'getPlan', 'getTenant', 'getUsage'];
+    const own = ['getMe', 'listPlans', 'getPlan', 'getTenant', 'getUsage', 'openRealtime'];
+    // A ticket has no more than its key, whatever that has.
+    own.push('createStreamTicket', 'endStreamTicket');
     expect(named((scopes) => scopes.length === 0).sort()).toEqual(own.sort());
   });
 
@@ -106,7 +108,8 @@ describe('the OpenAPI document', () => {
       expect(operation !== undefined).toBe(route.hidden !== true);
       if (operation === undefined || route.scopes === 'public') continue;
       expect(operation['x-required-scopes']).toEqual(route.scopes);
-      expect(operation.security).toEqual([{ apiKey: [] }]);
+      const ticket = route.takesTicket === true ? [{ streamTicket: [] }] : [];
+      expect(operation.security).toEqual([{ apiKey: [] }, ...ticket]);
       for (const scope of route.scopes) expect(operation.description).toContain(scope);
     }
   });

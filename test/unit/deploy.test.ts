@@ -145,6 +145,14 @@ describe('deploy/nginx.conf', () => {
     expect(gigabytes * 2 ** 30).toBeGreaterThan(bytesMax);
   });
 
+  test('lets WebSockets through, and no other upgrade', () => {
+    expect(config).toContain('proxy_set_header Upgrade $websocket_upgrade;');
+    expect(config).toContain('proxy_set_header Connection $websocket_connection;');
+    expect(config).toMatch(
+      /map \$http_upgrade \$websocket_upgrade \{\s+default "";\s+~\*\^websocket\$ websocket;\s+\}/,
+    );
+  });
+
   const hasNginx = spawnSync('nginx', ['-v']).status === 0;
   (hasNginx ? test : test.skip)('is what nginx itself takes', () => {
     const { status, stderr } = spawnSync('nginx', ['-t', '-c', path.join(root, 'deploy/nginx.conf')]);

@@ -68,6 +68,39 @@ test('it is forgotten when the plan of its tenant changes by itself', async () =
   expect(cache.peek(HASH)).toBeUndefined();
 });
 
+describe('an end, as a span by the clock of the database', () => {
+  test('is counted from before the database was asked: it comes no later than there', async () => {
+    const { cache, asked, state } = open();
+    const first = cache.lookUp(HASH);
+    state.now += 400;
+    const joined = cache.lookUp(HASH);
+    asked[0]?.answer(knownKey({ endsInMs: 1_000 }));
+    const found = [await first, await joined, cache.peek(HASH)];
+    state.now = 1_000_999;
+    expect(found.map((key) => key?.hasEnded())).toEqual([false, false, false]);
+    state.now = 1_001_000;
+    expect(found.map((key) => key?.hasEnded())).toEqual([true, true, true]);
+  });
+
+  test('holds for what is remembered as long as that is believed', async () => {
+    const { cache, state, learn } = open();
+    await learn(HASH, knownKey({ endsInMs: 30_000 }));
+    state.now = state.knownUntil = 1_029_999;
+    expect(cache.peek(HASH)?.hasEnded()).toBe(false);
+    state.now = state.knownUntil = 1_030_000;
+    expect(cache.peek(HASH)?.hasEnded()).toBe(true);
+  });
+
+  test.each([
+    ['has come', 0, true],
+    ['came long ago', -3_600_000, true],
+    ['never comes', null, false],
+  ])('that %s', async (_title, endsInMs, hasEnded) => {
+    const { learn } = open();
+    expect((await learn(HASH, knownKey({ endsInMs })))?.hasEnded()).toBe(hasEnded);
+  });
+});
+
 test.each([
   ['the key', (key: KnownKey) => key.keyId],
   ['its tenant', (key: KnownKey) => key.tenantId],
@@ -130,6 +163,25 @@ test('a hundred requests at once look a key up once; one that hangs is not waite
   expect(asked).toHaveLength(2);
   for (const { answer } of asked) answer(knownKey());
   expect((await Promise.all([...all, later])).every((found) => found !== null)).toBe(true);
+});
+
+test('who would join a look-up can tell, until it has landed, is too old, or a change was heard of', async () => {
+  const { cache, asked, state, learn } = open();
+  expect(cache.isUnderWay(HASH)).toBe(false);
+  const hanging = cache.lookUp(HASH);
+  state.now += 500;
+  expect([cache.isUnderWay(HASH), cache.isUnderWay(hashOf(2))]).toEqual([true, false]);
+  state.now += 1;
+  expect(cache.isUnderWay(HASH)).toBe(false);
+  asked[0]?.answer(undefined);
+  await hanging;
+  const doubted = cache.lookUp(HASH);
+  cache.doubt(new Set(['key_any']));
+  expect(cache.isUnderWay(HASH)).toBe(false);
+  asked[1]?.answer(undefined);
+  await doubted;
+  await learn(HASH, knownKey());
+  expect(cache.isUnderWay(HASH)).toBe(false);
 });
 
 test('a look-up that fails fails for all who wait, and is tried anew by the next', async () => {

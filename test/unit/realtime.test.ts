@@ -1,11 +1,6 @@
-import { createServer } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { EventSource } from 'eventsource';
 import fc from 'fast-check';
-import { toMessage } from '../../src/api/events/job-message';
-import { createSseHub, type SseClient } from '../../src/api/events/sse-hub';
-import { createTurnstile } from '../../src/api/events/turnstile';
+import { toMessage } from '../../src/api/realtime/job-message';
+import { createTurnstile } from '../../src/api/realtime/turnstile';
 import { FINAL_STATUSES, JOB_STATUSES } from '../../src/domain/batch/status';
 import { isFinalJobEvent, progressPublication, publicationOf } from '../../src/domain/realtime/publication';
 import { parseCursor } from '../../src/domain/realtime/topic-log';
@@ -119,50 +114,4 @@ test('a turnstile lets so many through at once and serves the others in line, al
   ]);
   expect(order).toEqual([0, 1, 2, 3, 4]);
   expect(most).toBe(2);
-});
-
-test('a real EventSource reads what was sent, by the line rules: newlines, CRLF, unicode, colons, empty data', async () => {
-  const hub = createSseHub({ random: () => 0 });
-  const clients: SseClient[] = [];
-  const server = createServer((req, res) => clients.push(hub.join('topic', { req, res }))).listen(
-    0,
-    '127.0.0.1',
-  );
-  await once(server, 'listening');
-  const sent = ['one\ntwo', 'one\r\ntwo\rthree', ' leading', 'data: x', ':colon', '', '✓ 😀', '\u2028'];
-  const source = new EventSource(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  try {
-    await new Promise((resolve) => source.addEventListener('open', resolve));
-    const got: { id: string; data: unknown }[] = [];
-    const all = new Promise<void>((resolve) => {
-      source.addEventListener('test', ({ lastEventId, data }) => {
-        got.push({ id: lastEventId, data });
-        if (got.length === sent.length) resolve();
-      });
-    });
-    for (const [i, data] of sent.entries()) hub.send('topic', { id: i + 1, event: 'test', data }, clients);
-    await all;
-    const normal = sent.map((data, i) => ({ id: String(i + 1), data: data.replace(/\r\n|\r/g, '\n') }));
-    expect(got).toEqual(normal);
-  } finally {
-    source.close();
-    hub.drain();
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-test('who joins a hub that drains is sent away at once, with a time to come back', async () => {
-  const hub = createSseHub({ random: () => 0.5, retryMs: 2_000 });
-  const server = createServer((req, res) => void hub.join('topic', { req, res })).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  try {
-    hub.drain();
-    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    expect(await response.text()).toBe(':ok\n\nretry: 2000\nretry: 3000\n\n');
-    expect(hub.clients).toBe(0);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
 });

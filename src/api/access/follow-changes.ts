@@ -4,7 +4,7 @@ import type { AccessFeed } from './ports';
 
 export interface FollowDeps {
   feed: AccessFeed;
-  /** what changed: `key_…`, `tnt_…`, `plan/…` */
+  /** what changed: `key_…`, `tnt_…`, `plan/…`, `tkt_…` */
   onChanges(subjects: ReadonlySet<string>): void;
   /** Something may have changed without being told: all must be forgotten. */
   onGap(): void;

@@ -9,10 +9,14 @@ import { addressFilter } from '../../domain/net/cidr';
 import type { KeyLookup, KnownKey } from './ports';
 
 export interface RecognisedKey {
+  /** SHA-256 in hex */
+  hash: string;
   known: KnownKey;
   principal: Principal;
   /** Whether it may be used from there. */
   admits(address: string): boolean;
+  /** Whether the end of the key, or of the very secret, has come: by the clock of the database, whatever the one here says. */
+  hasEnded(): boolean;
 }
 
 export interface KeyCache {
@@ -20,6 +24,8 @@ export interface KeyCache {
   peek(hash: string): RecognisedKey | null | undefined;
   /** Whether there was such a key when last looked, however long ago. */
   wasReal(hash: string): boolean;
+  /** Whether to look it up now would only be to wait for somebody else's look-up. */
+  isUnderWay(hash: string): boolean;
   /** At most one look-up of a key at a time. null: there is no such key. */
   lookUp(hash: string): Promise<RecognisedKey | null>;
   /** What is remembered of them must be looked up anew. @param subjects `key_…`, `tnt_…`, `plan/…` */
@@ -53,9 +59,15 @@ export function createKeyCache({ max = MAX, ...deps }: KeyCacheDeps): KeyCache {
   const fetch = async (hash: string, startedAt: number): Promise<RecognisedKey | null> => {
     const changesBefore = changes;
     const known = await deps.lookup.findByHash(Buffer.from(hash, 'hex'));
-    const key = known === undefined ? null : recognised(known);
+    const key =
+      known === undefined ? null : recognised(known, { hash, startedAt, monotonicMs: deps.monotonicMs });
     if (changes === changesBefore) memory.remember(hash, key, startedAt);
     return key;
+  };
+
+  const joinable = (hash: string, now: number): Flight | undefined => {
+    const running = flights.get(hash);
+    return running !== undefined && now - running.startedAt <= JOIN_MS ? running : undefined;
   };
 
   const changed = (): void => {
@@ -66,10 +78,11 @@ export function createKeyCache({ max = MAX, ...deps }: KeyCacheDeps): KeyCache {
   return {
     peek: memory.peek,
     wasReal: memory.wasReal,
+    isUnderWay: (hash) => joinable(hash, deps.monotonicMs()) !== undefined,
     lookUp: (hash) => {
       const startedAt = deps.monotonicMs();
-      const running = flights.get(hash);
-      if (running !== undefined && startedAt - running.startedAt <= JOIN_MS) return running.found;
+      const running = joinable(hash, startedAt);
+      if (running !== undefined) return running.found;
       const flight: Flight = { startedAt, found: fetch(hash, startedAt) };
       flights.set(hash, flight);
       const landed = (): void => void (flights.get(hash) === flight && flights.delete(hash));
@@ -143,11 +156,26 @@ function concerns({ known }: RecognisedKey, subjects: ReadonlySet<string>): bool
   return subjects.has(known.keyId) || subjects.has(known.tenantId) || subjects.has(`plan/${known.plan.name}`);
 }
 
-function recognised(known: KnownKey): RecognisedKey {
+interface LookedUp {
+  hash: string;
+  /** before the database was asked, so that no end comes later than by its clock */
+  startedAt: number;
+  monotonicMs(): number;
+}
+
+function recognised(known: KnownKey, { hash, startedAt, monotonicMs }: LookedUp): RecognisedKey {
   const { keyId, tenantId, tenantName, plan, scopes, limits } = known;
   return {
+    hash,
     known,
     principal: { keyId, tenantId, tenantName, plan, scopes, limits },
     admits: addressFilter(known.allowedCidrs),
+    hasEnded: known.endsInMs === null ? never : endingAt(startedAt + known.endsInMs, monotonicMs),
   };
+}
+
+const never = (): boolean => false;
+
+function endingAt(endsAt: number, monotonicMs: () => number): () => boolean {
+  return () => monotonicMs() >= endsAt;
 }

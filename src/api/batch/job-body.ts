@@ -1,6 +1,7 @@
 /** A job as the API shows it. */
 import type { Job, JobRef } from '../../domain/batch/job';
 import { foretellJob, type Progress } from '../../domain/batch/progress';
+import { isFinal } from '../../domain/batch/status';
 import { redactParams } from '../../domain/handler/secret-params';
 import type { Principal } from '../../domain/key/scopes';
 
@@ -12,8 +13,13 @@ export interface JobBodyDeps {
 
 export type JobBody = ReturnType<typeof toJobBody>;
 
+export interface JobViewer extends Pick<Principal, 'scopes'> {
+  /** where the realtime log stood before the job was read: who follows from there misses nothing */
+  cursor?: number | undefined;
+}
+
 /** @param asker decides on `links.temporal`, since that UI shows every tenant */
-export function toJobBody(deps: JobBodyDeps, job: Job, asker: Pick<Principal, 'scopes'>) {
+export function toJobBody(deps: JobBodyDeps, job: Job, asker: JobViewer) {
   const { id, tenant_id, counts, ...rest } = job;
   const self = jobPath(id);
   const temporal = asker.scopes.includes('admin')
@@ -41,7 +47,7 @@ export function toJobBody(deps: JobBodyDeps, job: Job, asker: Pick<Principal, 's
     error: rest.error,
     links: {
       self,
-      events: `${self}/events`,
+      events: `${self}/events${isFinal(job.status) || asker.cursor === undefined ? '' : `?last_event_id=${asker.cursor}`}`,
       items: `${self}/items`,
       results: `${self}/results`,
       summary: `${self}/summary`,

@@ -6,18 +6,19 @@ import type { JobSummary, Summary } from '../../domain/batch/reduce';
 import { DRIVEN_STATUSES } from '../../domain/batch/status';
 import { AppError } from '../../domain/errors';
 import { tryDecodeId } from '../../domain/ids';
-import type { Principal } from '../../domain/key/scopes';
 import { decodeCursor, toPage } from '../paging';
 import { ok } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { idParam, PAGE_LIMIT_DEFAULT, pageSchema } from '../schema';
-import { foretold, type JobBodyDeps, toJobBody } from './job-body';
+import { foretold, type JobBodyDeps, type JobViewer, toJobBody } from './job-body';
 import type { JobEngine, JobStore } from './ports';
 import { jobListQuery, jobSchema, progressSchema, summarySchema } from './schema';
 
 export interface ReadJobDeps extends JobBodyDeps {
   jobs: Pick<JobStore, 'find' | 'list' | 'summary'>;
   engine: Pick<JobEngine, 'progress'>;
+  /** Where the realtime log stands; undefined where that cannot be told. */
+  latestCursor(): number | undefined | Promise<number | undefined>;
 }
 
 const params = z.strictObject({ id: idParam('job') });
@@ -59,20 +60,29 @@ export function getJobRoute(deps: ReadJobDeps): Route {
     path: '/v1/jobs/{id}',
     operationId: 'getJob',
     summary: 'Get a job',
+    description:
+      'Its `links.events` carries a cursor until the job has ended: who follows it gets what happened after this answer, ' +
+      'with no gap in between.',
     tags: ['jobs'],
     scopes: ['jobs:read'],
     params,
     responses: { 200: { description: 'The job', schema: jobSchema } },
     errors: ['not_found'],
     handler: async ({ params: { id }, principal }) => {
+      // Before the job is read: an older cursor only tells again what the answer shows already.
+      const latest = deps.latestCursor();
+      const cursor = typeof latest === 'object' ? await latest : latest;
       const job = await deps.jobs.find({ tenantId: principal.tenantId, jobId: id });
-      return { kind: 'json', status: 200, jsonText: textOf(job, principal) };
+      return { kind: 'json', status: 200, jsonText: textOf(job, { scopes: principal.scopes, cursor }) };
     },
   });
 }
 
-/** Those who ask together get one `Job`, and here one text of it; whoever may see more than others gets another. */
-function createJobTexts(deps: ReadJobDeps): (job: Job, asker: Pick<Principal, 'scopes'>) => string {
+/**
+ * Those who ask together get one `Job`, and here one text of it, with the cursor of one of them; whoever may see more than others
+ * gets another.
+ */
+function createJobTexts(deps: ReadJobDeps): (job: Job, asker: JobViewer) => string {
   const forAdmins = new WeakMap<Job, string>();
   const forOthers = new WeakMap<Job, string>();
   return (job, asker) => {

@@ -28,8 +28,8 @@ export function createKeyRoute(deps: CreateKeyDeps): Route {
     operationId: 'createApiKey',
     summary: 'Create an API key',
     description:
-      'A key gives only what it has itself: scopes, time, addresses and limits of its own, in its own tenant. Only `admin` gives ' +
-      'what it likes, and may name another tenant.',
+      'A key gives only what it has itself: scopes, time and addresses, in its own tenant. One with limits of its own makes no ' +
+      'keys. Only `admin` gives what it likes, and may name another tenant.',
     tags: ['keys'],
     scopes: ['keys:write'],
     idempotent: true,
@@ -37,20 +37,21 @@ export function createKeyRoute(deps: CreateKeyDeps): Route {
     body: keyCreateSchema,
     bodyExample: EXAMPLE,
     responses: { 201: { description: 'The key; `secret` is shown this once', schema: createdKeySchema } },
-    errors: ['scope_escalation', 'not_found'],
+    errors: ['scope_escalation', 'limited_key', 'not_found'],
     handler: async ({ body, principal, transact }) => {
       const now = deps.now();
       const given = wantedBounds(body, now);
       const tenantId = body.tenant_id ?? principal.tenantId;
       return transact(async ({ keys, tenants }) => {
         await requireTenant(tenants, principal, tenantId);
-        const giver = await giverOf({ find: (ref) => keys.hold(ref) }, principal, now);
+        const giver = await giverOf({ find: (ref) => keys.hold(ref) }, principal);
+        giver.requireUnlimited();
         giver.requireScopes(body.scopes);
         giver.requireBounds(given);
         const bounds = { ...giver.bounds, ...given };
         const wish = { tenantId, name: body.name, scopes: body.scopes, bounds };
         const { key, secret } = await issueKey({ ...deps, keys }, wish);
-        return created(keyPath(key.id), { ...toKeyBody(key, now), secret });
+        return created(keyPath(key.id), { ...toKeyBody(key), secret });
       });
     },
   });

@@ -1,15 +1,14 @@
 /** A key as it is shown. */
-import { keyStatus } from '../../domain/key/key-status';
 import type { ApiKey } from './ports';
 
-export function toKeyBody(key: ApiKey, now: Date) {
+export function toKeyBody(key: ApiKey) {
   return {
     id: key.id,
     object: 'api_key' as const,
     tenant_id: key.tenant_id,
     name: key.name,
     prefix: key.prefix,
-    status: keyStatus(key, now),
+    status: key.status,
     scopes: key.scopes,
     ...toBoundsBody(key),
     revoked_at: key.revoked_at,

@@ -1,6 +1,5 @@
 /** The last key that can let others in is not given away by accident. */
 import { AppError } from '../../domain/errors';
-import { keyStatus } from '../../domain/key/key-status';
 import type { ApiKey, KeyStore } from './ports';
 
 /**
@@ -13,9 +12,8 @@ import type { ApiKey, KeyStore } from './ports';
 export async function requireAdminLeft(
   keys: Pick<KeyStore, 'otherAdmins'>,
   { before, after }: { before: ApiKey; after: Pick<ApiKey, 'scopes' | 'expires_at'> | undefined },
-  now: Date,
 ): Promise<void> {
-  if (!before.scopes.includes('admin') || keyStatus(before, now) !== 'active') return;
+  if (!before.scopes.includes('admin') || before.status !== 'active') return;
   const stays = after?.scopes.includes('admin') === true;
   if (stays && after.expires_at === null) return;
   const others = await keys.otherAdmins(before.id);

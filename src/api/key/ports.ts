@@ -10,6 +10,8 @@ export interface ApiKey extends KeyBounds {
   /** shown to recognise the key by */
   prefix: string;
   scopes: Scope[];
+  /** at the beginning of the transaction */
+  status: KeyStatus;
   revoked_at: Date | null;
   rotated_at: Date | null;
   /** to the minute */
@@ -48,7 +50,6 @@ export interface KeyPage {
   /** id of the last key of the page before */
   after?: string | undefined;
   status?: KeyStatus | undefined;
-  now: Date;
   limit: number;
 }
 

@@ -15,10 +15,9 @@ import { requireTenant, visibleKey } from './visible';
 export interface ReadKeyDeps {
   keys: Pick<KeyStore, 'find' | 'findAnywhere' | 'list'>;
   tenants: Pick<TenantStore, 'find'>;
-  now(): Date;
 }
 
-export function listKeysRoute({ keys, tenants, now }: ReadKeyDeps): Route {
+export function listKeysRoute({ keys, tenants }: ReadKeyDeps): Route {
   return defineRoute({
     method: 'get',
     path: '/v1/api-keys',
@@ -36,10 +35,9 @@ export function listKeysRoute({ keys, tenants, now }: ReadKeyDeps): Route {
       await requireTenant(tenants, principal, tenantId);
       const list = `api-keys?tenant_id=${tenantId}&status=${status ?? ''}`;
       const after = cursor === undefined ? undefined : keyIdIn(decodeCursor(list, cursor));
-      const at = now();
-      const rows = await keys.list({ tenantId, after, status, now: at, limit: limit + 1 });
+      const rows = await keys.list({ tenantId, after, status, limit: limit + 1 });
       const { data, next_cursor } = toPage(list, rows, { limit, positionOf: ({ id }) => id });
-      return ok({ data: data.map((key) => toKeyBody(key, at)), next_cursor });
+      return ok({ data: data.map(toKeyBody), next_cursor });
     },
   });
 }
@@ -50,7 +48,7 @@ function keyIdIn(position: string | number): string {
   throw new AppError('malformed_cursor', 'This cursor is not one of this list.');
 }
 
-export function getKeyRoute({ keys, now }: ReadKeyDeps): Route {
+export function getKeyRoute({ keys }: ReadKeyDeps): Route {
   return defineRoute({
     method: 'get',
     path: '/v1/api-keys/{id}',
@@ -62,7 +60,6 @@ export function getKeyRoute({ keys, now }: ReadKeyDeps): Route {
     params: z.strictObject({ id: idParam('key') }),
     responses: { 200: { description: 'The key, without its secret', schema: keySchema } },
     errors: ['not_found'],
-    handler: async ({ params: { id }, principal }) =>
-      ok(toKeyBody(await visibleKey(keys, principal, id), now())),
+    handler: async ({ params: { id }, principal }) => ok(toKeyBody(await visibleKey(keys, principal, id))),
   });
 }

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { noContent } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { idParam } from '../schema';
-import { type ChangeKeyDeps, changeKey } from './change-key';
+import { changeKey } from './change-key';
 import { requireAdminLeft } from './last-admin';
 
-export function revokeKeyRoute(deps: ChangeKeyDeps): Route {
+export function revokeKeyRoute(): Route {
   return defineRoute({
     method: 'delete',
     path: '/v1/api-keys/{id}',
@@ -20,16 +20,14 @@ export function revokeKeyRoute(deps: ChangeKeyDeps): Route {
     params: z.strictObject({ id: idParam('key') }),
     responses: { 204: { description: 'It is revoked' } },
     errors: ['not_found', 'scope_escalation', 'last_admin_key'],
-    handler: async ({ params: { id }, principal, transact }) => {
-      const now = deps.now();
-      return transact((stores) =>
-        changeKey({ stores, principal, now }, id, async ({ key, ref, giver }) => {
+    handler: async ({ params: { id }, principal, transact }) =>
+      transact((stores) =>
+        changeKey({ stores, principal }, id, async ({ key, ref, giver }) => {
           if (key.scopes.includes('admin')) giver.requireScopes(['admin']);
-          await requireAdminLeft(stores.keys, { before: key, after: undefined }, now);
+          await requireAdminLeft(stores.keys, { before: key, after: undefined });
           await stores.keys.revoke(ref);
           return noContent();
         }),
-      );
-    },
+      ),
   });
 }

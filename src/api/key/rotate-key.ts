@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { created } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { idParam } from '../schema';
-import { type ChangeKeyDeps, changeKey, requireActive } from './change-key';
+import { changeKey, requireActive } from './change-key';
 import type { KeyMint } from './issue-key';
 import { keyPath, toKeyBody } from './key-body';
 import { createdKeySchema, keyRotateSchema } from './schema';
 
-export interface RotateKeyDeps extends ChangeKeyDeps {
+export interface RotateKeyDeps {
   mint: KeyMint;
 }
 
@@ -20,7 +20,8 @@ export function rotateKeyRoute(deps: RotateKeyDeps): Route {
     summary: 'Give an API key another secret',
     description:
       'The key stays what it is, its secrets so far end after `overlap_seconds` (default 0: at once; a week at most), or earlier ' +
-      'where that was settled before. A key with an end keeps it. It takes a key that has all that this one has: whoever rotates a key can use it.',
+      'where that was settled before. A key with an end keeps it. It takes a key that has all that this one has: whoever rotates a key can use it. ' +
+      'One with limits of its own rotates itself only.',
     tags: ['keys'],
     scopes: ['keys:write'],
     idempotent: true,
@@ -35,23 +36,22 @@ export function rotateKeyRoute(deps: RotateKeyDeps): Route {
         headers: { Location: 'Address of the key' },
       },
     },
-    errors: ['not_found', 'scope_escalation', 'key_not_active'],
-    handler: async ({ params: { id }, body, principal, transact }) => {
-      const now = deps.now();
-      return transact((stores) =>
-        changeKey({ stores, principal, now }, id, async ({ key, ref, giver }) => {
+    errors: ['not_found', 'scope_escalation', 'limited_key', 'key_not_active'],
+    handler: async ({ params: { id }, body, principal, transact }) =>
+      transact((stores) =>
+        changeKey({ stores, principal }, id, async ({ key, ref, giver }) => {
+          giver.requireUnlimited(key.id);
           giver.requireScopes(key.scopes);
           giver.requireBounds(key);
-          requireActive(key, now);
+          requireActive(key);
           const { secret, prefix, hash } = deps.mint.mint();
           const rotated = await stores.keys.rotate(ref, {
             prefix,
             hash,
             overlapSeconds: body.overlap_seconds,
           });
-          return created(keyPath(key.id), { ...toKeyBody(rotated, now), secret });
+          return created(keyPath(key.id), { ...toKeyBody(rotated), secret });
         }),
-      );
-    },
+      ),
   });
 }

@@ -17,6 +17,6 @@ export function keyRoutes(deps: KeyRouteDeps): Route[] {
     getKeyRoute(deps),
     updateKeyRoute(deps),
     rotateKeyRoute(deps),
-    revokeKeyRoute(deps),
+    revokeKeyRoute(),
   ];
 }

@@ -66,7 +66,7 @@ export const keyCreateSchema = named(
         .describe('Another tenant than your own: only with the scope `admin`'),
     })
     .describe(
-      'What is left out of `expires_at`, `allowed_cidrs` and the limits is as with the key that asks; with `admin`, none.',
+      'What is left out of `expires_at` and `allowed_cidrs` is as with the key that asks; with `admin`, none. Limits that are left out: none.',
     ),
 );
 

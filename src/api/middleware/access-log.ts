@@ -42,13 +42,13 @@ interface Measured {
 }
 
 function lineOf(ctx: ApiContext, { route, status, ms, bytesBefore }: Measured): RequestLine {
-  const { principal, rawParams, requestId, clientAddress } = ctx.state;
+  const { path, principal, rawParams, requestId, clientAddress } = ctx.state;
   return {
     request_id: requestId,
     tenant_id: principal?.tenantId,
     key_id: principal?.keyId,
     method: ctx.method,
-    path: shownPath(ctx.path),
+    path: shownPath(path),
     route,
     status,
     ms: Math.round(ms * 10) / 10,

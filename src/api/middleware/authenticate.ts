@@ -1,19 +1,22 @@
 /**
  * Says who asks. A text that can't be a key is refused before any I/O; a key that is remembered and good passes without any.
- * Requests whose key is not accepted are counted by address, and past the limit nothing is looked up for an address any more.
+ * Requests whose key is not accepted are counted by address, and past the limit hardly anything is looked up for it any more.
+ * Streams are let in by a ticket too, where no key comes.
  */
-import type { FailureLimit } from '../access/ports';
+import type { FailureLimit, KnownKey, TicketDesk } from '../access/ports';
 import type { KeyCache, RecognisedKey } from '../access/key-cache';
-import { AppError } from '../../domain/errors';
-import { isWellFormedKey } from '../../domain/key/key-format';
-import { type ApiMiddleware, matchedRoute } from '../state';
+import { type LetIn, redeemTicket, unknownTicket } from '../access/redeem-ticket';
+import { AppError, isAppError } from '../../domain/errors';
+import { isWellFormedKey, isWellFormedTicket } from '../../domain/key/key-format';
+import { NO_QUERY } from '../request-state';
+import { type ApiContext, type ApiMiddleware, matchedRoute } from '../state';
 
 export interface AuthenticateDeps {
-  keys: Pick<KeyCache, 'peek' | 'wasReal' | 'lookUp'>;
+  keys: Pick<KeyCache, 'peek' | 'wasReal' | 'isUnderWay' | 'lookUp'>;
   /** SHA-256 in hex */
   hashKey(secret: string): string;
   failures: FailureLimit;
-  now(): Date;
+  tickets: TicketDesk;
 }
 
 interface Attempt {
@@ -24,18 +27,54 @@ interface Attempt {
 
 export function authenticate(deps: AuthenticateDeps): ApiMiddleware {
   return function authenticate(ctx, next) {
-    if (matchedRoute(ctx).scopes === 'public') return next();
-    const attempt = { authorization: ctx.req.headers.authorization ?? '', address: ctx.state.clientAddress };
+    const { state } = ctx;
+    const route = matchedRoute(ctx);
+    if (route.scopes === 'public') return next();
+    const attempt = { authorization: ctx.req.headers.authorization ?? '', address: state.clientAddress };
+    const ticket = route.takesTicket === true ? takeTicket(ctx) : undefined;
+    if (ticket !== undefined && attempt.authorization === '') {
+      return whoHolds(deps, attempt, ticket).then(({ principal, credential }) => {
+        state.principal = principal;
+        state.credential = credential;
+        return next();
+      });
+    }
     const seen = glance(deps, attempt.authorization);
-    if (isKey(seen) && refusalOf(seen, attempt.address, deps.now()) === undefined) {
-      ctx.state.principal = seen.principal;
+    if (isKey(seen) && refusalOf(seen, attempt.address) === undefined) {
+      state.principal = seen.principal;
+      state.credential = { keyHash: seen.hash, address: attempt.address };
       return next();
     }
-    return whoAsks(deps, attempt, seen).then(({ principal }) => {
-      ctx.state.principal = principal;
+    return whoAsks(deps, attempt, seen).then(({ principal, hash }) => {
+      state.principal = principal;
+      state.credential = { keyHash: hash, address: attempt.address };
       return next();
     });
   };
+}
+
+/** Out of the query, where nobody else is to see it. */
+function takeTicket({ state }: ApiContext): string | undefined {
+  const { ticket, ...rest } = state.rawQuery;
+  if (ticket !== undefined) state.rawQuery = Object.keys(rest).length === 0 ? NO_QUERY : rest;
+  return ticket;
+}
+
+async function whoHolds(deps: AuthenticateDeps, { address }: Attempt, ticket: string): Promise<LetIn> {
+  const found = isWellFormedTicket(ticket) ? await redeem(deps, { ticket, address }) : unknownTicket();
+  if (isAppError(found)) throw await counted(deps.failures, address, found);
+  return found;
+}
+
+async function redeem(
+  deps: AuthenticateDeps,
+  attempt: { ticket: string; address: string },
+): Promise<LetIn | AppError> {
+  const { keys, failures } = deps;
+  const waitSeconds = await failures.lookUpBlocked(attempt.address);
+  if (waitSeconds !== undefined) throw tooManyFailures(waitSeconds);
+  const keyFor = async (hash: string) => keys.peek(hash) ?? keys.lookUp(hash);
+  return redeemTicket({ ...deps, keyFor, endOf }, attempt);
 }
 
 /** The key, whatever its state; why there is none; or what it must be looked up by. */
@@ -43,6 +82,10 @@ type Seen = RecognisedKey | AppError | { hash: string };
 
 function isKey(seen: Seen): seen is RecognisedKey {
   return 'principal' in seen;
+}
+
+function isUnseen(seen: Seen): seen is { hash: string } {
+  return !isKey(seen) && 'hash' in seen;
 }
 
 /** As far as it can be told without any I/O. */
@@ -62,8 +105,8 @@ async function whoAsks(deps: AuthenticateDeps, attempt: Attempt, seen: Seen): Pr
     // Nothing was tried, so it is no failure that counts.
     throw new AppError('unauthenticated', 'Send an API key: `Authorization: Bearer mrk_…`.');
   }
-  const key = 'hash' in seen ? await lookUp(deps, attempt, seen.hash) : seen;
-  const refusal = isKey(key) ? refusalOf(key, attempt.address, deps.now()) : key;
+  const key = isUnseen(seen) ? await lookUp(deps, attempt, seen.hash) : seen;
+  const refusal = isKey(key) ? refusalOf(key, attempt.address) : key;
   if (refusal !== undefined) throw await counted(deps.failures, attempt.address, refusal);
   return key as RecognisedKey;
 }
@@ -74,8 +117,8 @@ async function lookUp(
   hash: string,
 ): Promise<RecognisedKey | AppError> {
   // A real key must not wait for the mistakes of others at its address.
-  if (!keys.wasReal(hash)) {
-    const waitSeconds = await failures.blocked(address);
+  if (!keys.wasReal(hash) && !keys.isUnderWay(hash)) {
+    const waitSeconds = await failures.lookUpBlocked(address);
     if (waitSeconds !== undefined) throw tooManyFailures(waitSeconds);
   }
   return (await keys.lookUp(hash)) ?? unknownKey();
@@ -85,18 +128,22 @@ function unknownKey(): AppError {
   return new AppError('unauthenticated', 'This API key is not known.');
 }
 
-function refusalOf({ known, admits }: RecognisedKey, address: string, now: Date): AppError | undefined {
-  const { revokedAt, expiresAt, secretEndsAt } = known;
-  if (revokedAt !== null) return new AppError('key_revoked', 'This API key was revoked.');
-  if (expiresAt !== null && expiresAt <= now) {
-    return new AppError('key_expired', `This API key expired at ${expiresAt.toISOString()}.`);
-  }
-  if (secretEndsAt !== null && secretEndsAt <= now) {
-    const detail = `This secret of the API key was rotated out and ended at ${secretEndsAt.toISOString()}.`;
-    return new AppError('key_expired', detail);
-  }
-  if (admits(address)) return undefined;
+function refusalOf(key: RecognisedKey, address: string): AppError | undefined {
+  const end = endOf(key);
+  if (end !== undefined || key.admits(address)) return end;
   return new AppError('address_not_allowed', `This API key may not be used from ${address || 'there'}.`);
+}
+
+function endOf({ known, hasEnded }: RecognisedKey): AppError | undefined {
+  if (known.revokedAt !== null) return new AppError('key_revoked', 'This API key was revoked.');
+  return hasEnded() ? new AppError('key_expired', whatEnded(known)) : undefined;
+}
+
+function whatEnded({ expiresAt, secretEndsAt }: KnownKey): string {
+  if (secretEndsAt !== null && (expiresAt === null || secretEndsAt < expiresAt)) {
+    return `This secret of the API key was rotated out and ended at ${secretEndsAt.toISOString()}.`;
+  }
+  return `This API key expired at ${expiresAt?.toISOString()}.`;
 }
 
 async function counted(failures: FailureLimit, address: string, refusal: AppError): Promise<AppError> {

@@ -1,6 +1,7 @@
 /** Calls the route's handler with what the middleware before it found out. */
 import type { Context } from 'koa';
 import type { Principal } from '../../domain/key/scopes';
+import type { Credential } from '../access/ports';
 import type { Log } from '../ports';
 import type { ApiRequest } from '../route';
 import { type ApiContext, type ApiMiddleware, type ApiState, matchedRoute } from '../state';
@@ -38,6 +39,10 @@ class HandlerRequest implements AnyRequest {
     this.principal = state.principal;
     this.requestId = state.requestId;
     this.ctx = apiContext;
+  }
+
+  get credential(): Credential | undefined {
+    return this.apiContext.state.credential;
   }
 
   get log(): Log {

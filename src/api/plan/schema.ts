@@ -59,7 +59,13 @@ const FIELDS = {
     key: 'realtimeConnections',
     min: 0,
     max: INT32_MAX,
-    about: 'Event streams open at once',
+    about: 'Event streams and WebSockets open at once',
+  },
+  realtime_topics: {
+    key: 'realtimeTopics',
+    min: 0,
+    max: INT32_MAX,
+    about: 'Topics that one WebSocket follows at once',
   },
   retention_days: {
     key: 'retentionDays',

@@ -39,11 +39,25 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   unauthenticated: 'Send a key that this installation issued: `Authorization: Bearer mrk_…`.',
   key_expired: 'Create a new key; an expired one does not come back.',
   key_revoked: 'Use another key; a revoked one does not come back.',
+  invalid_ticket:
+    'A ticket opens one stream, within a minute. Get another one from `POST /v1/stream-tickets`, and resume by `last_event_id`.',
   invalid_chunk_token: 'Send the `token` of the loan that the activity got, on the addresses of that loan.',
   chunk_token_expired: 'Return from the activity: the engine lends the chunk out again, with a new token.',
+  event_id_used:
+    'Give another event an `event_id` of its own. Within 7 days the same one with the same content answers the first event.',
+  event_too_large: 'Keep the data elsewhere and tell where it is. `errors` has the place.',
+  event_type_reserved:
+    'Choose another first word; those in use are listed under `GET /v1/event-types` and in the documentation of events.',
+  too_many_event_types: 'Delete types that are not needed; events may also be of types that are not listed.',
+  invalid_schema:
+    'Send a JSON Schema of draft 2020-12 that refers to nothing outside of itself and has no unknown keywords or formats.',
+  invalid_event:
+    'Send data that fits the schema under `GET /v1/event-types/{name}`. `errors` has the places; nothing was published.',
   missing_scope: 'Use a key that has the scope the route names, or have one made.',
   scope_escalation:
     'Ask for no more than your own key has: scopes, time, addresses and limits. An admin key may give what it likes.',
+  limited_key:
+    'Make and change keys with one that has no `requests_per_minute` and `requests_per_day` of its own, or with an admin key. A limited key may rotate and restrict itself, and revoke others.',
   address_not_allowed:
     'The key has `allowed_cidrs`, and the request came from elsewhere. Behind a proxy, `MILLRACE_TRUSTED_PROXIES` must name it.',
   not_found: 'Check the id and the address. What belongs to another tenant answers the same.',
@@ -71,12 +85,19 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   item_too_large: 'One item may have 1 MB. Send a reference to large content in place of it.',
   unsupported_media_type:
     'Send one of the media types that the route documents, with the right `Content-Type`.',
+  already_followed: 'Unsubscribe from the topic first, to follow it from elsewhere or in another way.',
+  upgrade_required:
+    'Open a WebSocket (RFC 6455, version 13) at this address. A proxy in between must pass `Upgrade` and `Connection` on.',
   headers_too_large: 'Send fewer or smaller headers and a shorter address: together they may have 32 KiB.',
   validation_failed:
     'Every finding is in `errors`, with a JSON pointer into the body or the name of a query parameter.',
   unknown_handler: '`GET /v1/handlers` lists the handlers there are.',
   unknown_plan: '`GET /v1/plans` lists the plans there are.',
   invalid_params: 'Read what the handler says of its `params` in `GET /v1/handlers`.',
+  invalid_filter:
+    'Correct the filter; `errors` tells what is wrong and where. docs/notifications.md has the language.',
+  too_many_rules:
+    'Delete a rule that is no longer needed, or let one do what two did: it may name many event types.',
   invalid_expression: 'Correct the JSONata expression; `detail` tells what is wrong with it and where.',
   invalid_item: '`errors` has the line and what is wrong with it. Nothing of the upload was kept.',
   duplicate_custom_id:
@@ -92,6 +113,12 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     'From this address came too many requests whose key was unknown or not accepted. Wait for `Retry-After`, and correct the key.',
   rate_limited:
     'Wait for `Retry-After`; `violated-policies` names the limit. `RateLimit` on every answer says what is left (docs/limits.md).',
+  too_many_connections:
+    'Close event streams or WebSockets that nobody reads, follow many topics over one WebSocket, or move to a larger plan.',
+  at_capacity:
+    'Come back after `Retry-After`; behind a load balancer another process may have room. The operator can raise `MILLRACE_STREAMS_MAX`.',
+  too_many_topics:
+    'Unsubscribe from topics that nobody reads, follow the `tenant` topic in place of many jobs, or move to a larger plan.',
   too_many_uploads: 'Wait until an upload has ended; `Retry-After` says how long.',
   too_many_downloads:
     'Wait until a Parquet download has ended; `Retry-After` says how long. Other formats have no such limit.',

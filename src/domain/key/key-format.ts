@@ -1,24 +1,44 @@
 /**
- * The text of an API key: `mrk_`, 30 base62 characters at random (178 bits), and the CRC-32 of all that stands before as
- * 6 base62 characters. A mistyped or made-up key is refused without asking the database, and scanners of leaked secrets know
- * one for certain.
+ * The texts of secrets that let somebody in: API keys (`mrk_`) and stream tickets (`mrt_`). Behind the brand come 30 base62
+ * characters at random (178 bits), and the CRC-32 of all that stands before as 6 base62 characters. A mistyped or made-up one is
+ * refused without asking the database, and scanners of leaked secrets know one for certain.
  */
 export const KEY_ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 export const KEY_RANDOM_LENGTH = 30;
-const BRAND = 'mrk_';
+const KEY_BRAND = 'mrk_';
+const TICKET_BRAND = 'mrt_';
 const CHECKSUM_LENGTH = 6;
-const SHAPE = new RegExp(`^${BRAND}[0-9A-Za-z]{${KEY_RANDOM_LENGTH + CHECKSUM_LENGTH}}$`);
-const ANYWHERE = new RegExp(`${BRAND}[0-9A-Za-z]{${KEY_RANDOM_LENGTH + CHECKSUM_LENGTH}}`, 'g');
+const REST = `[0-9A-Za-z]{${KEY_RANDOM_LENGTH + CHECKSUM_LENGTH}}`;
+const KEY_SHAPE = new RegExp(`^${KEY_BRAND}${REST}$`);
+const TICKET_SHAPE = new RegExp(`^${TICKET_BRAND}${REST}$`);
+const ANYWHERE = new RegExp(`(${KEY_BRAND}|${TICKET_BRAND})${REST}`, 'g');
 const SHOWN_LENGTH = 12;
 
 /** @param random 30 characters of `KEY_ALPHABET` */
 export function formatKey(random: string): string {
-  return `${BRAND}${random}${checksum(BRAND + random)}`;
+  return format(KEY_BRAND, random);
+}
+
+/** As `formatKey`. */
+export function formatTicket(random: string): string {
+  return format(TICKET_BRAND, random);
 }
 
 /** True for a text that `formatKey` can have made. */
 export function isWellFormedKey(text: string): boolean {
-  if (!SHAPE.test(text)) return false;
+  return KEY_SHAPE.test(text) && isChecked(text);
+}
+
+/** True for a text that `formatTicket` can have made. */
+export function isWellFormedTicket(text: string): boolean {
+  return TICKET_SHAPE.test(text) && isChecked(text);
+}
+
+function format(brand: string, random: string): string {
+  return `${brand}${random}${checksum(brand + random)}`;
+}
+
+function isChecked(text: string): boolean {
   return checksum(text.slice(0, -CHECKSUM_LENGTH)) === text.slice(-CHECKSUM_LENGTH);
 }
 
@@ -27,9 +47,10 @@ export function shownPrefix(key: string): string {
   return key.slice(0, SHOWN_LENGTH);
 }
 
-/** For a text that others will read or keep: a key that was sent in the wrong place is taken out. */
+/** For a text that others will read or keep: a key or ticket that was sent in the wrong place is taken out. */
 export function withoutKeys(text: string): string {
-  return text.includes(BRAND) ? text.replace(ANYWHERE, `${BRAND}[redacted]`) : text;
+  const may = text.includes(KEY_BRAND) || text.includes(TICKET_BRAND);
+  return may ? text.replace(ANYWHERE, '$1[redacted]') : text;
 }
 
 function checksum(text: string): string {

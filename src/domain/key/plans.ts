@@ -16,6 +16,8 @@ export interface PlanLimits {
   endpoints: number | null;
   /** event streams and WebSockets open at once */
   realtimeConnections: number | null;
+  /** that one of them follows at once */
+  realtimeTopics: number | null;
   /** how long jobs are kept after they have ended; null: until they are deleted */
   retentionDays: number | null;
 }

@@ -29,6 +29,8 @@ export interface StoredEvent {
   /** public id of what it happened to, e.g. the job */
   subject: string;
   data: string;
+  /** where `data` is too much to be pushed, and is `null` here: how much it is */
+  omitted_bytes?: number | null;
   created_at: Date;
 }
 

@@ -15,6 +15,8 @@ export interface Publication {
   /** see `LogEntry` */
   payload: string;
   targets: readonly Target[];
+  /** Told to those who follow right now, and kept nowhere. */
+  fleeting?: true;
 }
 
 const DELETED: JobEventType = 'job.deleted';
@@ -33,17 +35,22 @@ export function isDeletion(type: string): boolean {
   return type === DELETED;
 }
 
+/** What of an event's data goes to subscribers; whoever needs more reads the event. It bounds what Redis keeps for replay. */
+export const PUSHED_BYTES_MAX = 16_384;
+
 /** An event goes to its job's topic, if it is about one, and to its tenant's. `data` stays the exact text. */
 export function publicationOf(event: StoredEvent): Publication {
   const head = JSON.stringify({ id: event.id, type: event.type, timestamp: event.created_at.toISOString() });
   const targets: Target[] = [{ topic: topicFor.tenant(event.tenant_id), final: false }];
-  if (event.subject.startsWith('job_')) {
+  // A tenant's own event may name anything as its subject, the job of another tenant too.
+  if (event.subject.startsWith('job_') && event.type.startsWith('job.')) {
     targets.unshift({ topic: topicFor.job(event.subject), final: isFinalJobEvent(event.type) });
   }
+  const omitted = event.omitted_bytes ? `,"omitted_bytes":${event.omitted_bytes}` : '';
   return {
     eventId: event.id,
     type: event.type,
-    payload: `${head.slice(0, -1)},"data":${event.data}}`,
+    payload: `${head.slice(0, -1)},"data":${event.data}${omitted}}`,
     targets,
   };
 }
@@ -55,5 +62,24 @@ export function progressPublication(jobId: string, progress: object): Publicatio
     type: 'job.progress',
     payload: JSON.stringify({ type: 'job.progress', data: { job_id: jobId, ...progress } }),
     targets: [{ topic: topicFor.job(jobId), final: false }],
+  };
+}
+
+/** What a follower of a job's items is told of one; without its output. */
+export interface EndedItem {
+  index: number;
+  custom_id: string;
+  status: 'succeeded' | 'failed';
+  /** items that ended before this one and of which nobody was told, since there were too many in that second */
+  skipped: number;
+}
+
+export function itemPublication(jobId: string, item: EndedItem): Publication {
+  return {
+    eventId: undefined,
+    type: 'job.item',
+    payload: JSON.stringify({ type: 'job.item', data: { job_id: jobId, ...item } }),
+    targets: [{ topic: topicFor.job(jobId), final: false }],
+    fleeting: true,
   };
 }

@@ -28,7 +28,7 @@ export interface AccessNews {
 
 export function createAccessLog(db: Queryable) {
   return {
-    /** @param subject `key_…`, `tnt_…` or `plan/…`; in the transaction of the change, before what it depends on is read */
+    /** @param subject `key_…`, `tnt_…`, `plan/…` or `tkt_…`; in the transaction of the change, before what it depends on is read */
     changed: async (subject: string): Promise<void> => void (await db.run(ACCESS_CHANGED, [subject])),
 
     readAfter: async (seq: number): Promise<AccessNews> => {

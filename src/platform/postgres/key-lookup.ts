@@ -14,6 +14,7 @@ interface KnownKeyRow extends PlanRow {
   expires_at: Date | null;
   revoked_at: Date | null;
   ends_at: Date | null;
+  ends_in_ms: number | null;
   allowed_cidrs: string[];
   key_requests_per_minute: number | null;
   key_requests_per_day: string | null;
@@ -21,13 +22,14 @@ interface KnownKeyRow extends PlanRow {
 }
 
 /**
- * Without a tenant: it is the key that says which tenant asks. When the plan changes is told as a span, so that it doesn't matter
- * whether the clocks agree.
+ * Without a tenant: it is the key that says which tenant asks. When it ends and when the plan changes are told as spans, so that
+ * it doesn't matter whether the clocks agree.
  */
 export const KEY_FIND_BY_HASH = statement<KnownKeyRow>(
   'key.find_by_hash',
   `select k.id, k.tenant_id, t.name as tenant_name, k.name, k.prefix, k.scopes, k.expires_at, k.revoked_at, s.ends_at, k.allowed_cidrs,
      k.requests_per_minute as key_requests_per_minute, k.requests_per_day as key_requests_per_day,
+     (extract(epoch from least(k.expires_at, s.ends_at) - now()) * 1000)::float8 as ends_in_ms,
      (extract(epoch from plan_changes_at(k.tenant_id, now()) - now()) * 1000)::float8 as plan_changes_in_ms, ${PLAN_COLUMNS}
    from api_key_secrets s join api_keys k on k.id = s.key_id join tenants t on t.id = k.tenant_id
    cross join lateral plan_of(k.tenant_id, now()) p where s.hash = $1 and t.deleted_at is null`,
@@ -59,6 +61,7 @@ function toKnownKey(row: KnownKeyRow) {
     expiresAt: row.expires_at,
     revokedAt: row.revoked_at,
     secretEndsAt: row.ends_at,
+    endsInMs: row.ends_in_ms,
     allowedCidrs: row.allowed_cidrs,
   };
 }

@@ -4,7 +4,7 @@ import { decodeId, tryDecodeId } from '../../domain/ids';
 import type { KeyBounds } from '../../domain/key/key-bounds';
 import type { KeyStatus } from '../../domain/key/key-status';
 import type { Scope } from '../../domain/key/scopes';
-import { KEY_COLUMNS, type KeyRecord, type KeyRow, toKey } from './key-row';
+import { KEY_COLUMNS, KEY_STATUS, type KeyRecord, type KeyRow, toKey } from './key-row';
 import { type Queryable, type Statement, statement } from './statement';
 
 export const KEY_INSERT = statement<KeyRow>(
@@ -30,12 +30,12 @@ export const KEY_FIND_ANYWHERE = statement<KeyRow>(
   `select ${KEY_COLUMNS} from api_keys where id = $1`,
 );
 
-/** Newest first; a filter that is null lets all pass. The cases are those of `keyStatus` in src/domain/key/key-status.ts. */
+/** Newest first; a filter that is null lets all pass. */
 export const KEY_LIST = statement<KeyRow>(
   'key.list',
   `select ${KEY_COLUMNS} from api_keys where tenant_id = $1 and ($2::uuid is null or id < $2)
-     and ($3::text is null or $3 = case when revoked_at is not null then 'revoked' when expires_at <= $4 then 'expired' else 'active' end)
-   order by id desc limit $5`,
+     and ($3::text is null or $3 = ${KEY_STATUS})
+   order by id desc limit $4`,
 );
 
 export const KEY_UPDATE = statement<KeyRow>(
@@ -95,7 +95,6 @@ interface KeyPage {
   tenantId: string;
   after?: string | undefined;
   status?: KeyStatus | undefined;
-  now: Date;
   limit: number;
 }
 
@@ -128,9 +127,9 @@ export function createKeyStore(db: Queryable) {
       return row && toKey(row);
     },
 
-    list: async ({ tenantId, after, status, now, limit }: KeyPage): Promise<KeyRecord[]> => {
+    list: async ({ tenantId, after, status, limit }: KeyPage): Promise<KeyRecord[]> => {
       const from = after === undefined ? null : decodeId('key', after);
-      const values = [decodeId('tenant', tenantId), from, status ?? null, now, limit];
+      const values = [decodeId('tenant', tenantId), from, status ?? null, limit];
       return (await db.run(KEY_LIST, values)).map(toKey);
     },
 

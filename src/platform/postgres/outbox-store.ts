@@ -1,6 +1,7 @@
 /** The outbox: what the relay has yet to pass on. Rows are claimed by deleting, so a late commit is never slipped past. */
 import { encodeId } from '../../domain/ids';
 import type { StoredEvent } from '../../domain/realtime/event';
+import { PUSHED_BYTES_MAX } from '../../domain/realtime/publication';
 import { type Database, type Queryable, statement } from './statement';
 
 export const OUTBOX_CHANNEL = 'millrace_outbox';
@@ -24,17 +25,29 @@ export const OUTBOX_LOCK = statement<{ mine: boolean }>(
   `select pg_try_advisory_xact_lock(hashtextextended('millrace.outbox', 0)) as mine`,
 );
 
-/** A row whose event is gone (retention) is claimed with nothing to pass on. */
+/**
+ * A row whose event is gone (retention) is claimed with nothing to pass on. Events of tenants with notification rules are put
+ * where `notification-queue.ts` looks at them: how long their filters take is no concern of other tenants' events.
+ */
 export const OUTBOX_CLAIM = statement<ClaimedRow>(
   'outbox.claim',
   `with claimed as (
      delete from outbox where seq = any (array(select seq from outbox order by seq limit $1)) returning seq, event_id
+   ), queued as (
+     insert into notification_queue (tenant_id, event_id)
+     select e.tenant_id, e.id from claimed c join events e on e.id = c.event_id
+     where exists (select from notification_rules r where r.tenant_id = e.tenant_id and r.enabled) order by c.seq
    )
-   select e.id, e.tenant_id, e.type, e.subject, e.data, e.created_at
-   from claimed c left join events e on e.id = c.event_id order by c.seq`,
+   select e.id, e.tenant_id, e.type, e.subject, e.created_at,
+     case when big.bytes is null then e.data else 'null' end as data, big.bytes as omitted_bytes
+   from claimed c left join events e on e.id = c.event_id
+     left join lateral (
+       select octet_length(e.data) as bytes where octet_length(e.data) > ${PUSHED_BYTES_MAX} and e.type not like 'job.%'
+     ) big on true
+   order by c.seq`,
 );
 
-type ClaimedRow = StoredEvent | { [Column in keyof StoredEvent]: null };
+type ClaimedRow = Required<StoredEvent> | { [Column in keyof StoredEvent]: null };
 
 export const OUTBOX_NOTIFY = statement('outbox.notify', `select pg_notify('${OUTBOX_CHANNEL}', '')`);
 

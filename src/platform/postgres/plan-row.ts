@@ -12,12 +12,14 @@ export interface PlanRow {
   concurrency_per_job: number | null;
   endpoints: number | null;
   realtime_connections: number | null;
+  realtime_topics: number | null;
   retention_days: number | null;
 }
 
 /** The select list that makes a `PlanRow` of `plans p`. */
 export const PLAN_COLUMNS = `p.name as plan, p.requests_per_minute, p.requests_per_day, p.items_per_month, p.items_per_job,
-  p.running_jobs, p.concurrency_per_job, p.endpoints, p.realtime_connections, p.retention_days`;
+  p.running_jobs, p.concurrency_per_job, p.endpoints, p.realtime_connections, p.realtime_topics,
+  p.retention_days`;
 
 export function toPlan(row: PlanRow): Plan {
   return { name: row.plan, limits: toLimits(row) };
@@ -33,6 +35,7 @@ function toLimits(row: PlanRow): PlanLimits {
     concurrencyPerJob: row.concurrency_per_job,
     endpoints: row.endpoints,
     realtimeConnections: row.realtime_connections,
+    realtimeTopics: row.realtime_topics,
     retentionDays: row.retention_days,
   };
 }

@@ -23,18 +23,18 @@ export const PLAN_FIND = statement<StoredPlanRow>(
 );
 
 const LIMIT_COLUMNS = `requests_per_minute, requests_per_day, items_per_month, items_per_job, running_jobs, concurrency_per_job,
-  endpoints, realtime_connections, retention_days`;
+  endpoints, realtime_connections, realtime_topics, retention_days`;
 
 /** No row: the name is taken. */
 export const PLAN_INSERT = statement<StoredPlanRow>(
   'plan.insert',
-  `insert into plans as p (name, ${LIMIT_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+  `insert into plans as p (name, ${LIMIT_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
    on conflict (name) do nothing returning ${STORED_COLUMNS}`,
 );
 
 export const PLAN_UPDATE = statement<StoredPlanRow>(
   'plan.update',
-  `update plans p set (${LIMIT_COLUMNS}, updated_at) = ($2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+  `update plans p set (${LIMIT_COLUMNS}, updated_at) = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
    where name = $1 returning ${STORED_COLUMNS}`,
 );
 
@@ -85,6 +85,7 @@ function toValues(limits: PlanLimits): (number | null)[] {
     limits.concurrencyPerJob,
     limits.endpoints,
     limits.realtimeConnections,
+    limits.realtimeTopics,
     limits.retentionDays,
   ];
 }

@@ -1,15 +1,22 @@
 /** All stores over one connection or transaction, and the unit of work that hands them out. */
 import { createAccessLog } from './access-log';
+import { createBroadcastStore } from './broadcast-store';
 import { createEventStore } from './event-store';
 import { createIdempotencyStore } from './idempotency-store';
 import { createInlineItemStore } from './item-store';
 import { createJobStore } from './job-store';
+import { tellingKeys } from './key-events';
 import { createKeyStore } from './key-store';
+import { createNotificationRuleStore } from './notification-rule-store';
+import { createNotificationStore, type NotificationStore } from './notification-store';
 import { createPlanStore } from './plan-store';
+import { createPublishStore } from './publish-store';
 import { QuotaRefusal } from './quota-store';
 import type { Database, Queryable } from './statement';
 import { createSubscriptionStore } from './subscription-store';
+import { tellingSubscriptions, tellingTenants } from './tenant-events';
 import { createTenantStore } from './tenant-store';
+import { createTicketStore } from './ticket-store';
 
 export interface PostgresStores {
   jobs: ReturnType<typeof createJobStore>;
@@ -18,19 +25,30 @@ export interface PostgresStores {
   tenants: ReturnType<typeof createTenantStore>;
   subscriptions: ReturnType<typeof createSubscriptionStore>;
   plans: ReturnType<typeof createPlanStore>;
+  events: ReturnType<typeof createPublishStore>;
+  broadcasts: ReturnType<typeof createBroadcastStore>;
+  tickets: ReturnType<typeof createTicketStore>;
+  notifications: NotificationStore;
+  notificationRules: ReturnType<typeof createNotificationRuleStore>;
   idempotency: ReturnType<typeof createIdempotencyStore>;
   access: ReturnType<typeof createAccessLog>;
 }
 
 export function createStores(queryable: Queryable): PostgresStores {
   const events = createEventStore(queryable);
+  const tenants = createTenantStore(queryable);
   return {
     jobs: createJobStore(queryable, { append: async (happened) => void (await events.append(happened)) }),
     items: createInlineItemStore(queryable),
-    keys: createKeyStore(queryable),
-    tenants: createTenantStore(queryable),
-    subscriptions: createSubscriptionStore(queryable),
+    keys: tellingKeys(createKeyStore(queryable), events),
+    tenants: tellingTenants(tenants, events),
+    subscriptions: tellingSubscriptions(createSubscriptionStore(queryable), { tenants, events }),
     plans: createPlanStore(queryable),
+    events: createPublishStore(queryable),
+    broadcasts: createBroadcastStore(queryable),
+    tickets: createTicketStore(queryable),
+    notifications: createNotificationStore(queryable),
+    notificationRules: createNotificationRuleStore(queryable),
     idempotency: createIdempotencyStore(queryable),
     access: createAccessLog(queryable),
   };

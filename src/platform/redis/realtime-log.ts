@@ -4,6 +4,7 @@ import type { Publication, Target } from '../../domain/realtime/publication';
 import type { LogEntry, Replay } from '../../domain/realtime/topic-log';
 import {
   FIREHOSE_SHARDS,
+  latestScript,
   positionScript,
   publishScript,
   replayScript,
@@ -13,11 +14,28 @@ import {
 export interface RealtimeLog {
   /** In order; an event published before is passed over. Rejects while Redis is away: part may have been done, do it again. */
   publish(publications: readonly Publication[]): Promise<void>;
+  /**
+   * In the same step as the gate is looked at, and shut anew: nothing where the turn is over. Without publications it
+   * just ends it. Rejects as `publish` does.
+   */
+  publishInTurn(publications: readonly Publication[], turn: Turn): Promise<void>;
   /** The topic's cursor now: read it BEFORE the state that it goes with, and replay from it misses nothing. */
   cursor(topic: string): Promise<number>;
   /** As `cursor`, of a topic whose subject has ended: replay from it says `ended`. */
   finalCursor(topic: string): Promise<number>;
+  /** As `cursor`, of all topics at once. */
+  latestCursor(): Promise<number>;
   replay(topic: string, cursor: number, limit: number): Promise<Replay>;
+}
+
+/** The right to be the next to publish something of a topic. */
+export interface Turn {
+  /** key of the topic's gate, see `realtimeKeys` */
+  gate: string;
+  /** unique */
+  id: string;
+  /** how long the gate is shut from the publication on */
+  shutMs: number;
 }
 
 export interface RealtimeLogOptions {
@@ -57,9 +75,8 @@ export function createRealtimeLog(options: RealtimeLogOptions): RealtimeLog {
   const { redis } = options;
   const keys = realtimeKeys(options.prefix);
   const topicKeys = (topic: string): string[] => [keys.meta, keys.log(topic), keys.end(topic)];
-  const ttlOf = (topic: string): number => (topic.startsWith('job:') ? JOB_TTL : TENANT_TTL);
-  const send = (batch: readonly Publication[]): Promise<unknown> => {
-    const call = toCall(batch, options);
+  const send = (batch: readonly Publication[], turn?: Turn): Promise<unknown> => {
+    const call = toCall(batch, { ...options, keys, turn });
     return publishScript(redis, call.keys, call.args);
   };
   return {
@@ -68,8 +85,12 @@ export function createRealtimeLog(options: RealtimeLogOptions): RealtimeLog {
         await sendOrSplit(publications.slice(from, from + CALL_MAX), send, options.onRefused);
       }
     },
+    async publishInTurn(publications, turn) {
+      await send(publications, turn);
+    },
     cursor: (topic) => positionScript(redis, topicKeys(topic), ['', ttlOf(topic), ENDED_TTL]),
     finalCursor: (topic) => positionScript(redis, topicKeys(topic), ['1', ttlOf(topic), ENDED_TTL]),
+    latestCursor: () => latestScript(redis, [keys.meta], []),
     async replay(topic, cursor, limit) {
       const reply = await replayScript(redis, topicKeys(topic), [cursor, limit]);
       if (reply === 'lost' || reply === 'ended') return { state: reply };
@@ -82,25 +103,37 @@ export function createRealtimeLog(options: RealtimeLogOptions): RealtimeLog {
       };
     },
   };
+}
 
-  function toCall(batch: readonly Publication[], limits: RealtimeLogOptions) {
-    const callKeys = [keys.meta, keys.seen, ...keys.firehose];
-    const args: (string | number)[] = [limits.shardEntriesMax ?? 4_096, SEEN_MAX, ENDED_TTL];
-    for (const { eventId, type, payload, targets } of batch) {
-      args.push(eventId ?? '', type, payload, targets.length);
-      for (const target of targets) {
-        callKeys.push(keys.log(target.topic), keys.end(target.topic));
-        args.push(...targetArgs(target, limits));
-      }
+function ttlOf(topic: string): number {
+  return topic.startsWith('job:') ? JOB_TTL : TENANT_TTL;
+}
+
+interface CallOptions extends RealtimeLogOptions {
+  keys: ReturnType<typeof realtimeKeys>;
+  turn: Turn | undefined;
+}
+
+function toCall(batch: readonly Publication[], limits: CallOptions) {
+  const { keys, turn } = limits;
+  const callKeys = [keys.meta, keys.seen, ...keys.firehose];
+  const args: (string | number)[] = [limits.shardEntriesMax ?? 4_096, SEEN_MAX, ENDED_TTL];
+  args.push(turn?.id ?? '', turn?.shutMs ?? 0);
+  for (const { eventId, type, payload, targets, fleeting } of batch) {
+    args.push(fleeting === true ? '-' : (eventId ?? ''), type, payload, targets.length);
+    for (const target of targets) {
+      callKeys.push(keys.log(target.topic), keys.end(target.topic));
+      args.push(...targetArgs(target, limits));
     }
-    return { keys: callKeys, args };
   }
+  if (turn !== undefined) callKeys.push(turn.gate);
+  return { keys: callKeys, args };
+}
 
-  function targetArgs({ topic, final }: Target, limits: RealtimeLogOptions): (string | number)[] {
-    const isJob = topic.startsWith('job:');
-    const kept = isJob ? (limits.jobEntriesMax ?? 2_000) : (limits.tenantEntriesMax ?? 10_000);
-    return [topic, shardOf(topic), kept, ttlOf(topic), final ? '1' : ''];
-  }
+function targetArgs({ topic, final }: Target, limits: RealtimeLogOptions): (string | number)[] {
+  const isJob = topic.startsWith('job:');
+  const kept = isJob ? (limits.jobEntriesMax ?? 2_000) : (limits.tenantEntriesMax ?? 10_000);
+  return [topic, shardOf(topic), kept, ttlOf(topic), final ? '1' : ''];
 }
 
 /** Redis' own refusals that pass: out of memory, starting, a replica, a script that runs too long. */

@@ -34,13 +34,14 @@ export class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
-export interface Evaluator {
+/** What a thread does with its inputs. */
+export interface Evaluator<C> {
   /** @throws Refusal */
-  compile(owner: string, expression: string): Compiled;
-  evaluate(compiled: Compiled, input: string, timeoutMs: number): Promise<Evaluation>;
+  compile(owner: string, text: string): C;
+  evaluate(compiled: C, input: string, timeoutMs: number): Promise<Evaluation>;
 }
 
-export function createEvaluator(loadLibrary: () => Jsonata): Evaluator {
+export function createEvaluator(loadLibrary: () => Jsonata): Evaluator<Compiled> {
   const realms = createLeastRecent<Realm>(OWNERS_KEPT);
   return {
     compile(owner, text) {

@@ -1,5 +1,6 @@
 /** Hosts, started when first needed and replaced when they end. */
 import { type HostProcess, startHost } from './host-process';
+import type { HostLimits } from './protocol';
 
 /** After so many starts in a row that failed, those who wait are told; later calls try again. */
 const START_FAILURES_MAX = 3;
@@ -7,7 +8,7 @@ const START_AGAIN_MS = 200;
 
 export interface HostPoolOptions {
   hostsMax: number;
-  memoryMb: number;
+  limits: HostLimits;
   log: { warn(fields: object, message: string): void };
   /** A host may be free, or there may be room for one. */
   onChange(): void;
@@ -63,7 +64,7 @@ export class HostPool {
 
   async #start(): Promise<void> {
     try {
-      const host: HostProcess = await startHost({ memoryMb: this.#options.memoryMb }, () => {
+      const host: HostProcess = await startHost(this.#options.limits, () => {
         this.#forget(host);
         this.#options.onChange();
       });

@@ -85,7 +85,7 @@ class Host {
   #startThread(): Worker {
     Atomics.store(this.#marks, MARK.index, -1);
     const thread = new Worker(compiledScript('thread'), {
-      workerData: { marks: this.#marks.buffer },
+      workerData: { work: this.#limits.work, marks: this.#marks.buffer },
       env: {},
       // A polluted intrinsic would be seen by every later item.
       execArgv: ['--frozen-intrinsics', '--no-warnings'],

@@ -9,7 +9,13 @@
  */
 import type { Evaluation, EvaluationFailure } from '../../domain/handler/expression';
 
-/** A piece of a call: some inputs of one expression. `mode` check: parse it, evaluate nothing. */
+/**
+ * What a host is for: its own process and thread, so that neither has what only the other needs.
+ * `expressions`: JSONata over values · `schemas`: JSON Schema, whose outcome is the list of faults of a value.
+ */
+export type Work = 'expressions' | 'schemas';
+
+/** A piece of a call: some inputs of one expression, or schema. `mode` check: parse it, evaluate nothing. */
 export interface Slice {
   kind: 'slice';
   id: number;
@@ -63,6 +69,7 @@ export type FromThread = Ready | Outcomes | SliceEnd;
 export type FromHost = Ready | Outcomes | SliceEnd;
 
 export interface ThreadData {
+  work: Work;
   marks: SharedArrayBuffer;
 }
 
@@ -70,6 +77,7 @@ export interface ThreadData {
 export interface HostLimits {
   /** heap of the thread */
   memoryMb: number;
+  work: Work;
 }
 
 /** Int32 fields of `ThreadData.marks`. */

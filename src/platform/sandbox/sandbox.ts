@@ -7,7 +7,7 @@ import { type EvaluateMany, type Evaluation, EXPRESSION_LENGTH_MAX } from '../..
 import { Call, type Portion } from './call';
 import { HostPool } from './host-pool';
 import type { HostProcess, SliceResult } from './host-process';
-import type { Slice } from './protocol';
+import type { Slice, Work } from './protocol';
 import { createTurns } from './turns';
 
 export interface SandboxOptions {
@@ -32,7 +32,7 @@ export interface ExpressionSandbox {
 }
 
 export function createExpressionSandbox(options: SandboxOptions): ExpressionSandbox {
-  const sandbox = new Sandbox(options);
+  const sandbox = new Sandbox(options, 'expressions');
   return {
     async check(expression) {
       if (expression.length > EXPRESSION_LENGTH_MAX) {
@@ -47,7 +47,8 @@ export function createExpressionSandbox(options: SandboxOptions): ExpressionSand
   };
 }
 
-function checkOf(expression: string, timeoutMs: number): EvaluateMany {
+/** Parsed only: the one input is there to be counted. */
+export function checkOf(expression: string, timeoutMs: number): EvaluateMany {
   const { signal } = new AbortController();
   return { expression, inputs: [''], timeoutMs, signal, fairnessKey: ['', 'check'] };
 }
@@ -63,7 +64,8 @@ interface Waiting {
   out: Map<number, HostProcess>;
 }
 
-class Sandbox {
+/** The pool behind it, whatever its hosts are for. */
+export class Sandbox {
   readonly #options: SandboxOptions;
   readonly #pool: HostPool;
   readonly #turns = createTurns<Waiting>();
@@ -71,11 +73,11 @@ class Sandbox {
   #sliceId = 0;
   #closed = false;
 
-  constructor(options: SandboxOptions) {
+  constructor(options: SandboxOptions, work: Work) {
     this.#options = options;
     this.#pool = new HostPool({
       hostsMax: options.threads,
-      memoryMb: options.memoryMb,
+      limits: { memoryMb: options.memoryMb, work },
       log: options.log,
       onChange: () => this.#pump(),
       onUnavailable: (cause) => this.#rejectAll(unavailable('The sandbox cannot be started.', cause)),

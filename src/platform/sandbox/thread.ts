@@ -4,6 +4,7 @@ import type jsonata from 'jsonata';
 import type { Evaluation } from '../../domain/handler/expression';
 import { createEvaluator, type Evaluator, Refusal } from './evaluate';
 import { type FromThread, MARK, type Slice, type ThreadData } from './protocol';
+import { createSchemaEvaluator } from './schema-check';
 
 /** What is not posted yet is lost with the thread and done again, so it is at most this long. */
 const FLUSH_AFTER_MS = 2;
@@ -23,7 +24,7 @@ function post(message: FromThread): void {
   parentPort?.postMessage(message);
 }
 
-async function work(slice: Slice, evaluator: Evaluator, marks: Int32Array): Promise<void> {
+async function work<C>(slice: Slice, evaluator: Evaluator<C>, marks: Int32Array): Promise<void> {
   const startedAt = performance.now();
   let flushedAt = startedAt;
   let from = 0;
@@ -48,7 +49,7 @@ async function work(slice: Slice, evaluator: Evaluator, marks: Int32Array): Prom
   post({ kind: 'end', id: slice.id });
 }
 
-async function workAt(index: number, slice: Slice, evaluator: Evaluator): Promise<Evaluation> {
+async function workAt<C>(index: number, slice: Slice, evaluator: Evaluator<C>): Promise<Evaluation> {
   try {
     const compiled = evaluator.compile(slice.owner, slice.expression);
     if (slice.mode === 'check') return { ok: true, output: 'null', durationMs: 0 };
@@ -59,12 +60,17 @@ async function workAt(index: number, slice: Slice, evaluator: Evaluator): Promis
   }
 }
 
-function main(port: NonNullable<typeof parentPort>): void {
-  const marks = new Int32Array((workerData as ThreadData).marks);
-  const evaluator = createEvaluator(loadLibrary);
-  port.on('message', (slice: Slice) => void work(slice, evaluator, marks));
-  loadLibrary();
+function main(port: NonNullable<typeof parentPort>, data: ThreadData): void {
+  const marks = new Int32Array(data.marks);
+  const serve = <C>(evaluator: Evaluator<C>): void => {
+    port.on('message', (slice: Slice) => void work(slice, evaluator, marks));
+  };
+  if (data.work === 'schemas') serve(createSchemaEvaluator());
+  else {
+    serve(createEvaluator(loadLibrary));
+    loadLibrary();
+  }
   post({ kind: 'ready' });
 }
 
-if (parentPort) main(parentPort);
+if (parentPort) main(parentPort, workerData as ThreadData);

@@ -1,6 +1,12 @@
-/** Makes API keys and hashes them; the key itself is shown once and kept nowhere. */
+/** Makes API keys and stream tickets, and hashes them; the secret itself is shown once and kept nowhere. */
 import { hash as digest, createHash, randomInt } from 'node:crypto';
-import { formatKey, KEY_ALPHABET, KEY_RANDOM_LENGTH, shownPrefix } from '../../domain/key/key-format';
+import {
+  formatKey,
+  formatTicket,
+  KEY_ALPHABET,
+  KEY_RANDOM_LENGTH,
+  shownPrefix,
+} from '../../domain/key/key-format';
 
 export interface MintedKey {
   secret: string;
@@ -10,21 +16,31 @@ export interface MintedKey {
 
 export interface KeyMint {
   mint: () => MintedKey;
+  mintTicket: () => { ticket: string; hash: Uint8Array };
   hash: (secret: string) => Uint8Array;
   /** as `hash`, in hex */
   hashText: (secret: string) => string;
 }
 
 export function createKeyMint(): KeyMint {
-  return { mint, hash, hashText };
+  return { mint, mintTicket, hash, hashText };
 }
 
 function mint(): MintedKey {
+  const secret = formatKey(randomText());
+  return { secret, prefix: shownPrefix(secret), hash: hash(secret) };
+}
+
+function mintTicket(): { ticket: string; hash: Uint8Array } {
+  const ticket = formatTicket(randomText());
+  return { ticket, hash: hash(ticket) };
+}
+
+function randomText(): string {
   let random = '';
   // randomInt is uniform; a byte modulo 62 would not be.
   for (let i = 0; i < KEY_RANDOM_LENGTH; i++) random += KEY_ALPHABET.charAt(randomInt(KEY_ALPHABET.length));
-  const secret = formatKey(random);
-  return { secret, prefix: shownPrefix(secret), hash: hash(secret) };
+  return random;
 }
 
 /** A plain SHA-256 is right for a key of 178 random bits: there is nothing to guess that stretching would slow. */

@@ -1,5 +1,6 @@
 /** What a request to a documented route is made of: every route has a fixture, by its operationId. */
 import type { IdKind } from '../../../src/domain/ids';
+import type { Scope } from '../../../src/domain/key/scopes';
 import type { Owner } from './world';
 
 export interface RequestParts {
@@ -22,6 +23,8 @@ export interface KeyedFixture {
   ids?: Readonly<Record<Place, IdKind>>;
   /** What looks like such an id and is none, with why. */
   noIds?: Readonly<Record<Place, string>>;
+  /** What this request takes of a key beyond the scopes of the route. */
+  takes?: readonly Scope[];
 }
 
 export interface LentRequest extends RequestParts {

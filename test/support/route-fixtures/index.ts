@@ -1,15 +1,21 @@
 import { chunkFixtures } from './chunks';
+import { eventFixtures } from './events';
 import type { ChunkFixture, KeyedFixture, RouteFixture, RouteFixtures } from './fixture';
 import { jobFixtures } from './jobs';
 import { keyFixtures } from './keys';
+import { notificationFixtures } from './notifications';
 import { systemFixtures } from './system';
 import { tenantFixtures } from './tenants';
+import { ticketFixtures } from './tickets';
 
 export const FIXTURES: RouteFixtures = {
   ...jobFixtures,
   ...chunkFixtures,
   ...keyFixtures,
+  ...eventFixtures,
+  ...notificationFixtures,
   ...tenantFixtures,
+  ...ticketFixtures,
   ...systemFixtures,
 };
 

@@ -55,6 +55,11 @@ export const jobFixtures: RouteFixtures = {
     ...onJob(openJob),
     noIds: { 'query.last_event_id': 'a place in the log of the job in the path' },
   },
+  streamEvents: {
+    asks: 'apiKey',
+    noIds: { 'query.last_event_id': "a place in the log of the asker's own tenant" },
+    request: () => ({}),
+  },
   listHandlers: { asks: 'apiKey', request: () => ({}) },
   getHandler: { asks: 'apiKey', request: () => ({ path: { name: 'echo' } }) },
 };

@@ -14,7 +14,7 @@ export interface Operation {
   success: readonly number[];
   takesIdempotencyKey: boolean;
   pages: boolean;
-  /** whether an answer has a field `secret` */
+  /** whether an answer has a field `secret` or `ticket` */
   givesSecret: boolean;
   /** parameters and fields of the body, as `path.id` */
   inputs: readonly Place[];
@@ -75,7 +75,10 @@ function toOperation(
   operation: DocumentedOperation,
 ): Operation {
   const { parameters = [], responses, requestBody } = operation;
-  const success = Object.keys(responses).filter((status) => status.startsWith('2'));
+  // Where it goes on as another protocol, this is as far as an ordinary request gets.
+  const success = Object.keys(responses).filter((status) =>
+    '101' in responses ? status === '426' : status.startsWith('2'),
+  );
   const answered = success.flatMap((status) => Object.values(responses[status]?.content ?? {}));
   const named = (where: string, name: string): boolean =>
     parameters.some((parameter) => parameter.in === where && parameter.name === name);
@@ -88,7 +91,10 @@ function toOperation(
     success: success.map(Number),
     takesIdempotencyKey: named('header', 'Idempotency-Key'),
     pages: named('query', 'cursor') && named('query', 'limit'),
-    givesSecret: answered.some(({ schema }) => fieldsOf(document, schema).has('secret')),
+    givesSecret: answered.some(({ schema }) => {
+      const fields = fieldsOf(document, schema);
+      return fields.has('secret') || fields.has('ticket');
+    }),
     inputs: [
       ...parameters
         .filter((p) => p.in !== 'header')
@@ -100,11 +106,14 @@ function toOperation(
   };
 }
 
-/** A route that declares nothing at all counts as one that asks for a key, and fails for its scopes. */
+/**
+ * A ticket in place of a key is a matter of tests of its own. A route that declares nothing at all counts as one that asks for a
+ * key, and fails for its scopes.
+ */
 function whatIsAsked({ security, operationId }: DocumentedOperation): Operation['asks'] {
   const schemes = (security ?? [{ apiKey: [] }]).flatMap((scheme) => Object.keys(scheme));
   if (schemes.length === 0) return 'nothing';
-  const [scheme, ...more] = schemes;
+  const [scheme, ...more] = schemes.filter((one) => one !== 'streamTicket');
   if (more.length === 0 && (scheme === 'apiKey' || scheme === 'chunkToken')) return scheme;
   throw new Error(`${operationId} asks for ${schemes.join(', ')}, which these tests do not know`);
 }

@@ -19,7 +19,7 @@ export async function tablesOf(database: PostgresDatabase): Promise<Table[]> {
 }
 
 /** Counting requests, and when a key was last used: each request changes them, also a refused one. */
-const COUNTING = ['usage_deltas', 'usage_days'];
+const COUNTING = ['usage_deltas', 'usage_days', 'usage_tenant_days'];
 const COUNTING_COLUMN = 'last_used_at';
 
 /** All rows that belong to the tenant, as text, by table. */

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
 import { chunkPath } from '../../../src/domain/handler/remote';
+import { decodeId } from '../../../src/domain/ids';
 import { type Scope, SCOPES } from '../../../src/domain/key/scopes';
+import { newId } from '../../../src/platform/clock';
 import { createDatabase, type PostgresDatabase } from '../../../src/platform/postgres/pool';
 import { createEventStore } from '../../../src/platform/postgres/event-store';
 import { createRunStore } from '../../../src/platform/postgres/run-store';
@@ -39,6 +41,8 @@ export interface Owner {
   asAdmin(method: string, path: string, body?: unknown): Promise<Made>;
   /** The first chunk of a running job. */
   lend(): Promise<Lent>;
+  /** A notification, as the relay makes it, which is not there beside an API alone. @returns its id */
+  notify(): Promise<string>;
 }
 
 export interface Made {
@@ -75,8 +79,8 @@ export interface Who {
 export const TENANT_SCOPES = SCOPES.filter((scope) => scope !== 'admin');
 /** Enough for everything here, so that the limits are told and never met. */
 export const WIDE = { requests_per_minute: 1_000_000, requests_per_day: 10_000_000 };
-const ID = /\b(?:tnt|key|job|evt)_[0-9a-z]{26}\b/g;
-const SECRET = /mrk_[0-9A-Za-z]{36}|mct_[\w-]{114}/g;
+const ID = /\b(?:tnt|key|job|evt|nrl|tkt)_[0-9a-z]{26}\b/g;
+const SECRET = /mr[kt]_[0-9A-Za-z]{36}|mct_[\w-]{114}/g;
 
 export async function startWorld(): Promise<World> {
   const connection = await Connection.connect({ address: testServers().temporalAddress });
@@ -176,7 +180,25 @@ async function createOwner(parts: Parts, plan: string): Promise<Owner> {
       if (reply.status !== 200) throw new Error(`PUT ${at}: ${reply.status} ${reply.text}`);
     },
     lend: () => lend(parts, { tenantId, make }),
+    notify: async () => {
+      const id = await insertNotification(parts, tenantId);
+      ids.add(id);
+      return id;
+    },
   };
+}
+
+async function insertNotification({ database }: Parts, tenantId: string): Promise<string> {
+  const [tenant, id] = [decodeId('tenant', tenantId), newId('notification')];
+  await database.run(
+    {
+      name: 'test.insert_notification',
+      text: `insert into notifications (id, tenant_id, rule_id, rule_name, event_id, event_type, subject, created_at)
+        values ($1, $2, gen_random_uuid(), 'a rule', gen_random_uuid(), 'job.failed', '', now())`,
+    },
+    [decodeId('notification', id), tenant],
+  );
+  return id;
 }
 
 /** No worker runs here: what it would do to the row is done by its own store. */

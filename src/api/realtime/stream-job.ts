@@ -1,25 +1,18 @@
 /** `GET /v1/jobs/{id}/events`: a job's progress as server-sent events. */
 import { z } from 'zod';
 import { isFinal } from '../../domain/batch/status';
-import { parseCursor } from '../../domain/realtime/topic-log';
-import { noContent, taken } from '../respond';
+import { noContent } from '../respond';
 import { defineRoute, type Route } from '../route';
 import { idParam } from '../schema';
-import type { JobStreams, Start } from './job-streams';
-import type { JobRef, ReadJob } from './ports';
+import { type OpenStreamDeps, openStream, startOf } from './open-stream';
+import type { ReadJob } from './ports';
+import { streamJobQuery } from './schema';
+import type { FollowedTopic, Streams } from './streams';
+import { mayFollow, TOPIC_SCOPES } from './topic-name';
 
-export interface StreamJobDeps {
-  streams: JobStreams;
+export interface StreamJobDeps extends OpenStreamDeps {
   readJob: ReadJob;
 }
-
-const query = z.strictObject({
-  last_event_id: z
-    .string()
-    .optional()
-    .describe('Resume after this id, where no Last-Event-ID header can be sent'),
-  lastEventId: z.string().optional().describe('The same, as EventSource polyfills name it'),
-});
 
 const EXAMPLE = [
   ':ok',
@@ -35,7 +28,7 @@ const EXAMPLE = [
   '',
 ].join('\n');
 
-export function streamJobRoute({ streams, readJob }: StreamJobDeps): Route {
+export function streamJobRoute(deps: StreamJobDeps): Route {
   return defineRoute({
     method: 'get',
     path: '/v1/jobs/{id}/events',
@@ -46,12 +39,13 @@ export function streamJobRoute({ streams, readJob }: StreamJobDeps): Route {
       'last `done` (the job as it ended), after which the stream ends. With a cursor, what came after it is sent instead of a ' +
       'snapshot; a cursor that the log does not know gets `reset` and a new snapshot. A client that has seen `done` gets 204.',
     tags: ['jobs'],
-    scopes: ['jobs:read'],
+    scopes: TOPIC_SCOPES.job,
+    takesTicket: true,
     // A HEAD would have to answer like the stream, and be counted as one.
     head: false,
     params: z.strictObject({ id: idParam('job') }),
-    query,
-    errors: ['not_found'],
+    query: streamJobQuery,
+    errors: ['not_found', 'too_many_connections'],
     responses: {
       200: {
         description: 'The stream',
@@ -61,26 +55,23 @@ export function streamJobRoute({ streams, readJob }: StreamJobDeps): Route {
       },
       204: { description: 'The job has ended and the client has seen it all' },
     },
-    handler: async ({ params, query: asked, principal, ctx }) => {
-      const ref: JobRef = { tenantId: principal.tenantId, jobId: params.id };
-      const job = await readJob(ref);
-      // The header is the newer: a reconnecting EventSource sends it with the address it started from.
-      const start = startOf(ctx.get('Last-Event-ID') || asked.last_event_id || asked.lastEventId);
-      if (typeof start === 'number' && isFinal(job.status) && (await hasEnded(streams, ref, start))) {
+    handler: async ({ params, query, principal, credential, ctx }) => {
+      const topic = mayFollow(
+        { kind: 'job', jobId: params.id },
+        { principal, topics: credential.ticket?.topics },
+      );
+      const job = await deps.readJob({ tenantId: topic.tenantId, jobId: params.id });
+      const start = startOf(ctx, query);
+      if (typeof start === 'number' && isFinal(job.status) && (await hasEnded(deps.streams, topic, start))) {
         return noContent();
       }
-      streams.open(ref, { req: ctx.req, res: ctx.res }, start);
-      return taken();
+      const follow = { start, items: query.items === 'true' };
+      return openStream(deps, ctx, { principal, credential, scopes: TOPIC_SCOPES.job, topic, follow });
     },
   });
 }
 
-function startOf(cursor: string | undefined): Start {
-  if (cursor === undefined || cursor === '') return 'now';
-  return parseCursor(cursor) ?? 'unknown';
-}
-
 /** While Redis is away nobody can tell; the stream then shows the job as it ended. */
-async function hasEnded(streams: JobStreams, ref: JobRef, cursor: number): Promise<boolean> {
-  return streams.hasEnded(ref, cursor).catch(() => false);
+async function hasEnded(streams: Streams, topic: FollowedTopic, cursor: number): Promise<boolean> {
+  return streams.hasEnded(topic, cursor).catch(() => false);
 }

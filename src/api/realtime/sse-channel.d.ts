@@ -4,8 +4,9 @@ declare module 'sse-channel' {
     constructor(options: { historySize?: number; retryTimeout?: number; pingInterval?: number });
     addClient(request: SseChannel.Request, response: SseChannel.Response): void;
     removeClient(response: SseChannel.Response): void;
-    send(message: SseChannel.Message, clients: readonly SseChannel.Response[]): void;
-    getConnectionCount(): number;
+    /** to all clients */
+    ping(): void;
+    send(message: SseChannel.Message, clients: readonly Pick<SseChannel.Response, 'write'>[]): void;
     close(): void;
   }
 
