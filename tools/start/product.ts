@@ -62,7 +62,7 @@ function longRunning(
         {
           name: part.name,
           command: process.execPath,
-          args: [...nodeOptions, ...roleOptions[part.role], entry(place), part.role],
+          args: [...nodeArgs(part.role), entry(place), part.role],
           env: environment(place),
           cwd: place.settings.root,
           logFile: path.join(place.settings.dataFolder, `logs/${part.role}.log`),
@@ -90,6 +90,11 @@ const roleOptions = {
   // Rows pass through by the million: a small young generation keeps 80 MB less of them around, at no measurable cost.
   worker: ['--max-semi-space-size=4'],
 };
+
+/** What Node is told beside the program, for each role. */
+export function nodeArgs(role: keyof typeof roleOptions): string[] {
+  return [...nodeOptions, ...roleOptions[role]];
+}
 
 function entry({ settings }: ProductPlace): string {
   return path.join(settings.root, 'dist/src/main.js');

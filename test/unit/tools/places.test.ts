@@ -4,8 +4,10 @@ import path from 'node:path';
 import { cacheFolder } from '../../../tools/servers/cache-folder';
 import { findOnPath } from '../../../tools/servers/command';
 import { ensureCluster, removeDataFolder } from '../../../tools/servers/postgres-cluster';
+import type { ProgramSearch } from '../../../tools/servers/package-manager';
 import { canEnter } from '../../../tools/servers/postgres-owner';
 import { findRedis } from '../../../tools/servers/redis-binary';
+import { findChromium } from '../../../tools/test-servers/chromium';
 
 const asRoot = process.getuid?.() === 0 ? it : it.skip;
 const nobody = { uid: 65_534, gid: 65_534 };
@@ -56,17 +58,17 @@ describe('places', () => {
     expect(findOnPath('tool', `/nowhere:${folder}`)).toBe(path.join(folder, 'tool'));
   });
 
-  describe('without Redis', () => {
-    const script = (name: string, text: string): void => {
-      writeFileSync(path.join(folder, name), `#!/bin/sh\n${text}\n`);
-      chmodSync(path.join(folder, name), 0o755);
-    };
-    const search = (isRoot: boolean, progress: string[] = []): Parameters<typeof findRedis>[0] => ({
-      env: { PATH: folder },
-      isRoot,
-      onProgress: (text) => progress.push(text),
-    });
+  const script = (name: string, text: string): void => {
+    writeFileSync(path.join(folder, name), `#!/bin/sh\n${text}\n`);
+    chmodSync(path.join(folder, name), 0o755);
+  };
+  const search = (isRoot: boolean, progress: string[] = []): ProgramSearch => ({
+    env: { PATH: folder },
+    isRoot,
+    onProgress: (text) => progress.push(text),
+  });
 
+  describe('without Redis', () => {
     it('a user who may not install is told what to install', async () => {
       script('apt-get', 'exit 1');
       await expect(findRedis(search(false))).rejects.toThrow(
@@ -88,6 +90,32 @@ describe('places', () => {
       expect(await findRedis(search(true, progress))).toEqual({ command: server, argv0: 'redis-server' });
       expect(progress[0]).toBe('apt-get update');
       expect(progress).toHaveLength(2);
+    });
+  });
+
+  describe('of a browser', () => {
+    it('begin with the one that is named, which has to run', async () => {
+      script('chromium', 'exit 0');
+      script('mine', 'exit 0');
+      const mine = path.join(folder, 'mine');
+      const named = (file: string): ProgramSearch => ({
+        ...search(false),
+        env: { PATH: folder, MILLRACE_CHROMIUM: file },
+      });
+      expect(await findChromium(search(false))).toBe(path.join(folder, 'chromium'));
+      expect(await findChromium(named(mine))).toBe(mine);
+      await expect(findChromium(named(`${mine}-not`))).rejects.toThrow(`${mine}-not, which does not run`);
+    });
+
+    it('without one, are made by root: a script that only says where to get it is none', async () => {
+      const browser = path.join(folder, 'chromium');
+      script('chromium-browser', 'exit 1');
+      const made = `printf '#!/bin/sh\\nexit 0' > ${browser}; /bin/chmod 755 ${browser}`;
+      script('apt-get', `[ "$1" = update ] || { ${made}; }`);
+      await expect(findChromium(search(false))).rejects.toThrow(
+        /^Chromium is missing: run `.*apt-get install chromium`/,
+      );
+      expect(await findChromium(search(true))).toBe(browser);
     });
   });
 });
