@@ -11,6 +11,7 @@ import { type FrameOptions, readFrameOptions } from './frame/options';
 import { revisionOf, saveResults } from './frame/results';
 import { readServerFacts, serverLines } from './frame/server-facts';
 import { latencyBench } from './latency/bench';
+import { realtimeBench } from './realtime/bench';
 
 export interface BenchRequest {
   readonly root: string;
@@ -18,7 +19,12 @@ export interface BenchRequest {
   readonly env: NodeJS.ProcessEnv;
 }
 
-const benches: Readonly<Record<string, Bench>> = { api: apiBench, batch: batchBench, latency: latencyBench };
+const benches: Readonly<Record<string, Bench>> = {
+  api: apiBench,
+  batch: batchBench,
+  latency: latencyBench,
+  realtime: realtimeBench,
+};
 
 /** `npm run bench` from the moment the tree is built; resolves with the exit code when everything has ended. */
 export async function bench(request: BenchRequest): Promise<number> {

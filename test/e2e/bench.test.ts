@@ -21,6 +21,16 @@ interface ApiStanding {
   runs: { requests: number; perSecond: number; latencyMs: Record<'p50' | 'p95' | 'p99', number> }[];
 }
 
+interface RealtimeStanding {
+  title: string;
+  runs: {
+    count: number;
+    deliveriesPerCpuSecond: number;
+    latencyMs: Record<'p50' | 'p95' | 'p99' | 'max', number>;
+    bytesPerConnection: Record<'idle' | 'used', number>;
+  }[];
+}
+
 /** What a test reads of a results file; each bench has some of it. */
 interface Results {
   contenders: Record<'a' | 'b' | 'c', Standing>;
@@ -34,6 +44,10 @@ interface Results {
   goals: Record<string, boolean>;
   levelsBytes: number[];
 }
+
+type RealtimeResults = Omit<Results, 'entrants'> & {
+  entrants: Record<'b' | 'd' | 'e', RealtimeStanding>;
+};
 
 const sent = 2_000;
 const groups = ['own', 'api', 'worker', 'postgres', 'temporal', 'redis'];
@@ -180,6 +194,37 @@ describe('npm run bench', () => {
       });
       expect(results.levelsBytes).toHaveLength(10);
       expect(output).toContain('RSS of the API');
+    },
+    runLimitMs,
+  );
+
+  test(
+    'realtime: each subscriber got every event of its topic once and in order, by either protocol of ours and by a peer',
+    async () => {
+      // Enough for the system's clock of processor time, which ticks every 10 ms, to have moved.
+      const [connections, topics, rate, seconds] = [100, 4, 100, 2];
+      const sizes = { connections, topics, rate, seconds, runs: 1 };
+      const args = Object.entries(sizes).flatMap(([name, value]) => [`--${name}`, String(value)]);
+      const { output, results } = await bench('realtime', ...args, '--only', 'b,d,e');
+      const { entrants, ratios, goals } = results as unknown as RealtimeResults;
+      expect(results).toMatchObject({ bench: 'realtime', options: sizes, variables: {} });
+      expect(Object.keys(entrants)).toEqual(['b', 'd', 'e']);
+      for (const { title, runs } of Object.values(entrants)) {
+        expect(output).toContain(title);
+        expect(runs).toHaveLength(1);
+        const [{ count, latencyMs, bytesPerConnection }] = runs as [RealtimeStanding['runs'][number]];
+        expect(count).toBe((connections / topics) * rate * seconds);
+        expect(latencyMs.p50).toBeGreaterThan(0);
+        expect(latencyMs.p50).toBeLessThanOrEqual(latencyMs.p99);
+        expect(latencyMs.p99).toBeLessThanOrEqual(latencyMs.max);
+        expect(bytesPerConnection).toEqual({
+          idle: expect.any(Number) as unknown,
+          used: expect.any(Number) as unknown,
+        });
+      }
+      const [own, peer] = [entrants.d, entrants.b].map(({ runs }) => runs[0]?.deliveriesPerCpuSecond ?? 0);
+      expect(ratios['d/b']).toBeCloseTo((own ?? 0) / (peer ?? 0));
+      expect(Object.keys(goals)).toEqual(['p99', 'memory', 'd/b']);
     },
     runLimitMs,
   );

@@ -64,7 +64,9 @@ export class SocketConnection {
     if (this.closed) return;
     if (this.#deflates) this.#sendDeflated(payloadOf(frame));
     else this.socket.write(frame.bytes);
-    if (this.ws.bufferedAmount > this.options.pendingBytesMax) this.#cutOff();
+    // What ws counts beyond that of the socket waits to be compressed.
+    const pendingBytes = this.#deflates ? this.ws.bufferedAmount : this.socket.writableLength;
+    if (pendingBytes > this.options.pendingBytesMax) this.#cutOff();
   }
 
   /** The client has as long as ws gives it to read what is pending and to answer; then it is cut. */

@@ -1,0 +1,4 @@
+import { collectOnSignal } from '../garbage';
+
+/** Loaded before the product's own code. */
+collectOnSignal();
