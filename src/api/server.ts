@@ -46,6 +46,7 @@ export function createApiServer({ mayUpgrade = () => false, ...deps }: ApiServer
     },
     (req, res) => {
       if (draining) res.setHeader('Connection', 'close');
+      if (res.socket === null) closeWithConnection(req, res);
       if (hasBody(req.headers)) res.once('finish', () => cutLeftover(req));
       deps.listener(req, res);
     },
@@ -93,6 +94,22 @@ function onUpgrade(server: Server, listener: RequestListener): ReadonlySet<Socke
     else listener(req, new UpgradeResponse(req, { socket, head }));
   });
   return upgraded;
+}
+
+/**
+ * Of a request that was sent behind another one without waiting: until its turn comes the answer has no socket, and without one
+ * Node doesn't tell it that the client has left. Whoever waits for that, such as a stream with its seat, would wait for ever.
+ */
+function closeWithConnection({ socket }: IncomingMessage, res: ServerResponse): void {
+  const close = (): void => {
+    if (res.socket !== null) return;
+    res.destroyed = true;
+    res.emit('close');
+  };
+  // As many as a client cares to send.
+  socket.setMaxListeners(0);
+  socket.once('close', close);
+  res.once('close', () => socket.off('close', close));
 }
 
 function cutLeftover(req: IncomingMessage): void {

@@ -23,18 +23,8 @@ export interface BroadcastOptions extends BroadcastDeps {
 const IDLE_MS = 1_000;
 
 export function startBroadcasts({ idleMs, onError, ...deps }: BroadcastOptions): Loop {
-  const stopped = new AbortController();
-  const loop = startLoop({
-    intervalMs: idleMs ?? IDLE_MS,
-    step: () => sendBroadcasts(deps, stopped.signal),
-    onError,
-  });
-  return {
-    stop: () => {
-      stopped.abort();
-      return loop.stop();
-    },
-  };
+  const step = (signal: AbortSignal): Promise<unknown> => sendBroadcasts(deps, signal);
+  return startLoop({ intervalMs: idleMs ?? IDLE_MS, step, onError });
 }
 
 /** Until none is left, or `signal` says so. */

@@ -22,18 +22,8 @@ const INTERVAL_MS = 60_000;
 const KEYS_MAX = 5_000;
 
 export function startEventRetention({ intervalMs, onError, ...deps }: EventRetentionOptions): Loop {
-  const stopped = new AbortController();
-  const loop = startLoop({
-    intervalMs: intervalMs ?? INTERVAL_MS,
-    step: () => removeOldEvents(deps, stopped.signal),
-    onError,
-  });
-  return {
-    stop: () => {
-      stopped.abort();
-      return loop.stop();
-    },
-  };
+  const step = (signal: AbortSignal): Promise<unknown> => removeOldEvents(deps, signal);
+  return startLoop({ intervalMs: intervalMs ?? INTERVAL_MS, step, onError });
 }
 
 /** One round over all tenants. @returns how many events went */

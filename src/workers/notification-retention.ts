@@ -14,15 +14,8 @@ export interface NotificationRetentionOptions extends NotificationRetentionDeps 
 const INTERVAL_MS = 60_000;
 
 export function startNotificationRetention({ onError, ...deps }: NotificationRetentionOptions): Loop {
-  const stopped = new AbortController();
-  const step = (): Promise<number> => removeOldNotifications(deps, stopped.signal);
-  const loop = startLoop({ intervalMs: INTERVAL_MS, step, onError });
-  return {
-    stop: () => {
-      stopped.abort();
-      return loop.stop();
-    },
-  };
+  const step = (signal: AbortSignal): Promise<unknown> => removeOldNotifications(deps, signal);
+  return startLoop({ intervalMs: INTERVAL_MS, step, onError });
 }
 
 /** One round over all tenants. @returns how many went */

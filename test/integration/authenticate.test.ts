@@ -1,4 +1,6 @@
 /** Who is let in, with a limit on failures and look-ups that the test holds in its hand. */
+import { Agent, get } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { createClientAddress } from '../../src/api/access/client-address';
 import { createKeyCache } from '../../src/api/access/key-cache';
 import type { KnownKey, Redeemed } from '../../src/api/access/ports';
@@ -7,6 +9,7 @@ import { ok } from '../../src/api/respond';
 import { defineRoute } from '../../src/api/route';
 import { createApiServer } from '../../src/api/server';
 import { formatKey, formatTicket } from '../../src/domain/key/key-format';
+import { newId } from '../../src/platform/clock';
 import { createLogger } from '../../src/platform/logger';
 import { createKeyMint } from '../../src/platform/secrets/key-mint';
 import { z } from 'zod';
@@ -160,6 +163,26 @@ describe('look-ups', () => {
     const headers = authorization === '' ? {} : { Authorization: authorization };
     const reply = await call({ url }, paths.whoami, { headers });
     expect([outcome(reply), lookUps]).toEqual([[401, 'unauthenticated'], 0]);
+  });
+
+  test('keys that take turns on one connection are each themselves', async () => {
+    const ids = [newId('key'), newId('key')] as const;
+    const keys = ids.map((keyId) => add({ keyId }));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const sockets = new Set<unknown>();
+    const whoami = (key: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const request = get(`${url}${paths.whoami}`, { agent, headers: { Authorization: `Bearer ${key}` } });
+        request.once('socket', (socket) => sockets.add(socket)).once('error', reject);
+        request.once('response', (response) => {
+          text(response).then((body) => resolve((JSON.parse(body) as { key: string }).key), reject);
+        });
+      });
+    const answers: string[] = [];
+    for (const n of [0, 0, 1, 0, 1, 1]) answers.push(await whoami(keys[n] as string));
+    expect(answers).toEqual([0, 0, 1, 0, 1, 1].map((n) => ids[n]));
+    expect(sockets.size).toBe(1);
+    agent.destroy();
   });
 
   test('a public route asks nobody who it is', async () => {

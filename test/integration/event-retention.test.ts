@@ -1,7 +1,9 @@
 /** Events go when the plan of their tenant says so, and not before. */
 import { decodeId } from '../../src/domain/ids';
+import { newId } from '../../src/platform/clock';
 import { createEventRetentionStore } from '../../src/platform/postgres/event-retention-store';
-import { statement } from '../../src/platform/postgres/statement';
+import { createPublishStore } from '../../src/platform/postgres/publish-store';
+import { type Queryable, statement } from '../../src/platform/postgres/statement';
 import { removeOldEvents, startEventRetention } from '../../src/workers/event-retention';
 import { insertTenant, openTestDatabase } from '../support/database';
 import { until } from '../support/wait';
@@ -24,12 +26,27 @@ const KEYS = statement<{ event_id: string }>(
   'test.keys',
   'select event_id from event_keys where tenant_id = $1',
 );
+const TYPE = statement(
+  'test.make_type',
+  `insert into event_types (tenant_id, name) values ($1, 'a'), ($1, 'b')`,
+);
+const TYPES = statement<{ tenant_id: string }>(
+  'test.types',
+  'select tenant_id from event_types where tenant_id = any ($1)',
+);
 const KEEPER = statement('test.keeper', `insert into plans (name) values ('keeper')`);
 const DELETE_TENANT = statement('test.delete', 'update tenants set deleted_at = now() where id = $1');
 const MANY_TENANTS = statement(
   'test.many_tenants',
   `insert into tenants (id, name) select gen_random_uuid(), 'one of many' from generate_series(1, 1500)`,
 );
+
+const WAITING_KEYS = statement<{ pid: number }>(
+  'test.waiting_keys',
+  `select pid from pg_stat_activity
+   where datname = current_database() and wait_event_type = 'Lock' and query like 'delete from event_keys%'`,
+);
+const isSome = (rows: readonly unknown[]): boolean => rows.length > 0;
 
 const never = new AbortController().signal;
 let opened: Awaited<ReturnType<typeof openTestDatabase>>;
@@ -74,6 +91,17 @@ test('of a deleted tenant all go but those of the last hour', async () => {
   expect(await left(tenant)).toBe(2);
 });
 
+test('the types of a deleted tenant go, and of no other one', async () => {
+  const [gone, kept] = [await insertTenant(opened.db, 'keeper'), await insertTenant(opened.db, 'keeper')].map(
+    (tenant) => decodeId('tenant', tenant),
+  );
+  await opened.db.run(TYPE, [gone]);
+  await opened.db.run(TYPE, [kept]);
+  await opened.db.run(DELETE_TENANT, [gone]);
+  await removeOldEvents(deps(), never);
+  expect(await opened.db.run(TYPES, [[gone, kept]])).toEqual([{ tenant_id: kept }, { tenant_id: kept }]);
+});
+
 test('more than one batch goes in one round, and of two workers each takes what the other leaves', async () => {
   const tenant = await insertTenant(opened.db, 'free');
   await events(tenant, 24 * 4, 12_000);
@@ -89,6 +117,35 @@ test("publishers' own ids are forgotten after seven days", async () => {
   await opened.db.run(KEY, [uuid, 'young', 24 * 7 - 1]);
   await removeOldEvents(deps(), never);
   expect(await opened.db.run(KEYS, [uuid])).toEqual([{ event_id: 'young' }]);
+});
+
+test('one that is used anew while it is being forgotten is remembered', async () => {
+  const tenant = await insertTenant(opened.db, 'free');
+  const uuid = decodeId('tenant', tenant);
+  await opened.db.run(KEY, [uuid, 'again', 24 * 7 + 1]);
+  const publish = (db: Queryable, data: string) =>
+    createPublishStore(db).publish({
+      tenantId: tenant,
+      events: [
+        {
+          id: newId('event'),
+          type: 'a',
+          subject: '',
+          data,
+          channels: [],
+          key: { eventId: 'again', fingerprint: Buffer.from(data) },
+        },
+      ],
+      checked: [],
+    });
+  let pruning: Promise<number> | undefined;
+  await opened.db.transaction(async (tx) => {
+    await publish(tx, '1');
+    pruning = createEventRetentionStore(opened.db).pruneKeys(10);
+    await Promise.race([pruning, until('the lock', () => opened.db.run(WAITING_KEYS).then(isSome))]);
+  });
+  expect(await pruning).toBe(0);
+  await expect(publish(opened.db, '2')).rejects.toMatchObject({ code: 'event_id_used' });
 });
 
 test('the loop goes on after a failure, and ends when it is told to', async () => {

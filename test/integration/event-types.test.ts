@@ -3,6 +3,7 @@ import { builtInTypes } from '../../src/domain/events/built-in';
 import { createSchemaSandbox, type SchemaSandbox } from '../../src/platform/sandbox/schema-sandbox';
 import { type Call, call, type Reply, startApi, type TestApi } from '../support/api';
 import { makeKey, makeTenant, outcome } from '../support/keys';
+import { until } from '../support/wait';
 
 let api: TestApi;
 let beside: TestApi;
@@ -76,6 +77,12 @@ describe('a type', () => {
     ['order.paid', { schema: { $ref: '#/$defs/none' } }, 422, 'invalid_schema'],
     ['order.paid', { schema: { $async: true } }, 422, 'invalid_schema'],
     ['order.paid', { schema: { $schema: 'http://json-schema.org/draft-04/schema#' } }, 422, 'invalid_schema'],
+    [
+      'order.paid',
+      { schema: { $schema: 'https://json-schema.org/draft/2020-12/meta/core', required: 'ab' } },
+      422,
+      'invalid_schema',
+    ],
     ['order.paid', { schema: { description: 'x'.repeat(70_000) } }, 422, 'invalid_schema'],
     ['order..paid', {}, 404, 'not_found'],
   ])('%s with %j is refused', async (name, body, status, code) => {
@@ -106,6 +113,16 @@ test('the list has what Millrace tells and what is described, by name, page by p
   const told = builtInTypes().map(({ name }) => name);
   expect(names).toEqual([...told, 'aaa', 'order.paid', 'zzz'].sort());
   expect((await get('job.completed')).body).toMatchObject({ built_in: true, schema: { type: 'object' } });
+});
+
+test('schemas are refused that are too much together, and what is replaced by less is not', async () => {
+  const large = { description: 'x'.repeat(65_000) };
+  const fits = Math.floor((4 * 1024 * 1024) / JSON.stringify(large).length);
+  for (let n = 0; n < fits; n++) expect((await put(`t${n}`, { schema: large })).status).toBe(201);
+  expect(outcome(await put('one.more', { schema: large }))).toEqual([422, 'too_many_event_types']);
+  expect((await put('t0', { schema: large })).status).toBe(200);
+  expect((await put('t0', {})).status).toBe(200);
+  expect((await put('one.more', { schema: large })).status).toBe(201);
 });
 
 describe('a strict type', () => {
@@ -240,6 +257,59 @@ describe('schemas in their process', () => {
     };
     expect(await faultsOf(schema, { [nasty]: nasty })).toEqual([[]]);
     expect((await faultsOf(schema, {}))[0]?.length).toBeGreaterThan(0);
+  });
+
+  test('references to what is large, and to what refers again, cost what they say and no more', async () => {
+    const properties = Object.fromEntries(
+      Array.from({ length: 500 }, (_, n) => [`a${n}`, { type: 'string' }]),
+    );
+    const large = { $defs: { a: { properties } }, allOf: Array(500).fill({ $ref: '#/$defs/a' }) };
+    expect(await faultsOf(large, {})).toEqual([[]]);
+    expect((await faultsOf(large, { a7: 1 }))[0]?.[0]).toEqual({ pointer: '/a7', detail: 'must be string' });
+    const twice = (n: number) => ({
+      properties: { a: { $ref: `#/$defs/d${n}` }, b: { $ref: `#/$defs/d${n}` } },
+    });
+    const $defs = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`d${n}`, twice(n + 1)]));
+    const doubling = { $defs: { ...$defs, d40: { type: 'string' } }, $ref: '#/$defs/d0' };
+    expect(await faultsOf(doubling, { a: { b: { a: 1 } } })).toEqual([[]]);
+  });
+
+  test('a place whose names are longer than anybody wants to read is told by what surrounds it', async () => {
+    const schema = { additionalProperties: { additionalProperties: { type: 'string' } } };
+    const [faults] = await faultsOf(schema, { a: { ['b'.repeat(100_000)]: 1 } });
+    expect(faults).toEqual([{ pointer: '/a', detail: 'must be string' }]);
+  });
+
+  test('who could not be checked for the work of others is told to come again, not that it does not fit', async () => {
+    const few = createSchemaSandbox({
+      threads: 1,
+      memoryMb: 64,
+      expressionTimeoutMs: 2_000,
+      callMs: 300,
+      log: { warn: () => {} },
+    });
+    const number = { tenantId: 'other', schema: '{"type":"number"}' };
+    const checked = (): Promise<boolean> =>
+      few.check(number).then(
+        () => true,
+        () => false,
+      );
+    try {
+      await until('the process', checked);
+      const values = [JSON.stringify(`${'a'.repeat(40)}b`)];
+      const slow = few
+        .faultsOf({ tenantId: 'slow', schema: '{"pattern":"^(a|a)*$"}', values })
+        .catch(() => 0);
+      const away = { code: 'dependency_unavailable' };
+      await Promise.all([
+        expect(few.faultsOf({ ...number, values: ['1'] })).rejects.toMatchObject(away),
+        expect(few.check(number)).rejects.toMatchObject(away),
+        slow,
+      ]);
+      await until('the process again', checked);
+    } finally {
+      await few.close();
+    }
   });
 
   test('of faults without end, some are told', async () => {

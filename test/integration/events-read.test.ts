@@ -177,3 +177,23 @@ test("shows nothing of another tenant's", async () => {
     expect((await call(api, `/v1/events?${query}`, { key: other })).body.data).toEqual([]);
   }
 });
+
+test('a page of large events ends where it would be too much, and the next one goes on there', async () => {
+  const data = 'x'.repeat(250_000);
+  for (const part of [0, 1]) {
+    const events = Array.from({ length: 20 }, (_, n) => ({ type: 'big', subject: `${part * 20 + n}`, data }));
+    await publish(events);
+  }
+  const seen: string[] = [];
+  const pages: number[] = [];
+  for (let cursor = '', more = true; more; ) {
+    const { text, body } = await call(api, `/v1/events?type=big&limit=1000${cursor}`, { key });
+    expect(text.length).toBeLessThan(5 * 1024 * 1024);
+    seen.push(...body.data.map(({ subject }: { subject: string }) => subject));
+    pages.push(body.data.length);
+    cursor = `&cursor=${body.next_cursor}`;
+    more = body.next_cursor !== null;
+  }
+  expect(pages).toEqual([17, 17, 6]);
+  expect(seen).toEqual(Array.from({ length: 40 }, (_, n) => String(39 - n)));
+});

@@ -343,6 +343,25 @@ describe('the notifier', () => {
     await db.run(MEND);
   });
 
+  test('makes notifications late, and loses none, where the database stands still for longer than a turn', async () => {
+    const tenant = await newTenant();
+    await tenant.rule({ event_types: ['one'] });
+    await notifier.stop();
+    const id = newId('event');
+    await append(tenant, [{ id }]);
+    const queue = createNotificationQueue(db);
+    await until('the relay', async () => (await queue.next()) !== undefined);
+    const nobody = async (): Promise<void> => undefined;
+    await db.transaction(async (tx) => {
+      await tx.run(STAND_STILL);
+      expect(await queue.take(tenant.id, 9, nobody)).toEqual({ state: 'too_much' });
+      expect(await queue.take(tenant.id, 9, nobody)).toEqual({ state: 'too_much' });
+    });
+    notifier = startOwnNotifier();
+    await passed(tenant.id, id);
+    expect((await tenant.list()).data.map(({ event_id }) => event_id)).toEqual([id]);
+  });
+
   test('is not held up by a tenant whose filters take longer than they may', async () => {
     const [slow, other] = [await newTenant(), await newTenant()];
     await db.run(SLOW);
@@ -360,6 +379,7 @@ describe('the notifier', () => {
   });
 });
 
+const STAND_STILL = statement('test.stand_still', 'lock table notifications in exclusive mode');
 const BREAK = statement(
   'test.break',
   `create function test_poison() returns trigger language plpgsql as $$
@@ -434,17 +454,23 @@ describe('the list', () => {
     expect((await tenant.ask('GET', `/v1/notifications/${newest?.id}`)).body.read_at).not.toBeNull();
   });
 
-  test("loses what is past the plan's retention, and all of a deleted tenant", async () => {
+  test("loses what is past the plan's retention, and all of a deleted tenant with its rules", async () => {
     const [kept, gone] = [await filled(2), await filled(2)];
     const old = encodeId('notification', await insertAged(kept, 95));
     const young = encodeId('notification', await insertAged(kept, 85));
-    await db.run(DELETED, [decodeId('tenant', gone.id)]);
+    const uuid = decodeId('tenant', gone.id);
+    await db.run(DELETED, [uuid]);
+    await happens(gone, 'tenant.deleted', '{}');
+    expect(await db.run(RULES, [uuid])).toHaveLength(1);
+    await until('a later millisecond', async () => (await db.run(LATER, [uuid])).length === 0);
     const notifications = createNotificationStore(db);
     const removed = await removeOldNotifications(
       { notifications, log: silent },
       new AbortController().signal,
     );
-    expect(removed).toBe(3);
+    expect(removed).toBe(4);
+    expect(await db.run(RULES, [uuid])).toEqual([]);
+    expect(await db.run(RULES, [decodeId('tenant', kept.id)])).toHaveLength(1);
     const left = (await kept.list()).data.map(({ id }) => id);
     expect(left).toHaveLength(3);
     expect(left).toContain(young);
@@ -465,3 +491,11 @@ const AGED = statement<{ id: string }>(
    from (select now() - make_interval(days => $2) as at) t returning id`,
 );
 const DELETED = statement('test.deleted', 'update tenants set deleted_at = now() where id = $1');
+const RULES = statement<{ id: string }>(
+  'test.rules',
+  'select id from notification_rules where tenant_id = $1',
+);
+const LATER = statement<{ id: string }>(
+  'test.later',
+  'select id from notifications where tenant_id = $1 and id >= uuid_at(now())',
+);

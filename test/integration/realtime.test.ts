@@ -11,6 +11,7 @@ import {
   createRealtimeLog,
   type RealtimeLog,
   type RealtimeLogOptions,
+  realtimeKeys,
 } from '../../src/platform/redis/realtime-log';
 import { until } from '../support/wait';
 import { connectRedis, deferred, type OwnRedis, progress, silent, startOwnRedis } from './realtime-support';
@@ -183,6 +184,15 @@ describe('the realtime log', () => {
     expect(ttl).toBeLessThanOrEqual(3_600);
   });
 
+  test('what happens after the end keeps the mark of the end for as long as the log', async () => {
+    await log.publish([event('job.completed', true)]);
+    const keys = realtimeKeys(prefix);
+    await redis.expire(keys.end(topic), 60);
+    await log.publish([event('job.updated')]);
+    expect(await redis.ttl(keys.end(topic))).toBeGreaterThan(3_000);
+    expect(await log.replay(topic, await log.cursor(topic), 10)).toEqual({ state: 'ended' });
+  });
+
   test('a topic whose log has expired, or is still behind, can be closed at a cursor that says ended', async () => {
     const end = await log.finalCursor(topic);
     expect(await log.replay(topic, end, 10)).toEqual({ state: 'ended' });
@@ -240,6 +250,24 @@ describe('the firehose', () => {
     await follower.connection.connect();
     await until('the reset', () => follower.resets > 0);
     await until('the last entry', async () => follower.entries.at(-1)?.id === (await log.cursor(topic)));
+  });
+
+  test('large entries are kept in smaller number: neither a log nor the firehose grows past its bytes', async () => {
+    const payload = JSON.stringify({ data: 'x'.repeat(60_000) });
+    const targets = [{ topic, final: false }];
+    for (let n = 0; n < 10; n++) {
+      await log.publish(
+        Array.from({ length: 64 }, () => ({ eventId: undefined, type: 'x', payload, targets })),
+      );
+    }
+    const keys = realtimeKeys(prefix);
+    const sizes = await Promise.all(
+      [keys.log(topic), ...keys.firehose].map((key) => redis.memory('USAGE', key)),
+    );
+    const [ofLog = 0, ...ofShards] = sizes.map((bytes) => (bytes ?? 0) / 1024 / 1024);
+    expect(ofLog).toBeGreaterThan(4);
+    expect(ofLog).toBeLessThan(12);
+    expect(Math.max(...ofShards)).toBeLessThan(24);
   });
 
   test('lost data is noticed with the next entry, which still arrives', async () => {

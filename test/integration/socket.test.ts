@@ -239,6 +239,22 @@ describe('who may follow what', () => {
   });
 });
 
+test('no more topics than the process takes, over all connections; who leaves makes room', async () => {
+  const { port } = await scene.api({ sockets: { followedMax: 2 } });
+  const [one, two] = [await scene.open(port), await scene.open(port)];
+  await one.ask({ type: 'subscribe', topic });
+  await one.ask({ type: 'subscribe', topic: 'tenant' });
+  const refused = await two.ask({ type: 'subscribe', topic });
+  expect(refused).toMatchObject({ type: 'error', code: 'at_capacity' });
+  await one.ask({ type: 'unsubscribe', topic });
+  expect((await two.ask({ type: 'subscribe', topic })).type).toBe('subscribed');
+  expect((await two.ask({ type: 'subscribe', topic: 'tenant' })).code).toBe('at_capacity');
+  one.ws.terminate();
+  await until('room', async () => {
+    return (await two.ask({ type: 'subscribe', topic: 'tenant' })).type === 'subscribed';
+  });
+});
+
 describe('while redis is away', () => {
   test('what is followed begins anew once it is back without its data', async () => {
     const own = await startOwnRedis();

@@ -481,7 +481,7 @@ describe('when something fails', () => {
     const { port, hub } = await api({ hub: { pendingBytesMax: 3_000_000 } });
     const cursor = await log.cursor(topic);
     const filler = 'x'.repeat(10_000);
-    await log.publish(Array.from({ length: 1_500 }, (_, n) => progress(job.jobId, { n, filler })));
+    await log.publish(Array.from({ length: 700 }, (_, n) => progress(job.jobId, { n, filler })));
     const slow = connect(port, '127.0.0.1');
     cleanUps.push(() => slow.destroy());
     await once(slow, 'connect');

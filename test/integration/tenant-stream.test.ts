@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import type { Redis } from 'ioredis';
 import type { Admission } from '../../src/api/realtime/admission';
 import { AppError } from '../../src/domain/errors';
@@ -274,6 +275,25 @@ describe('who may follow', () => {
     expect(process.metrics.counts).toMatchObject({ opened: 2, closed: 2 });
   });
 
+  test('a stream that was asked for behind another one, and whose turn never comes, gives its seat back', async () => {
+    let seats = 0;
+    const admission: Admission = {
+      admit: async () => {
+        seats++;
+        return { needs: () => undefined, leave: () => void seats-- };
+      },
+    };
+    const process = await api({ admission });
+    const request = `GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TEST_KEY}\r\n\r\n`;
+    const socket = connect(process.port, '127.0.0.1');
+    cleanUps.push(() => socket.destroy());
+    socket.write(request.repeat(3));
+    await until('all are in', () => seats === 3);
+    socket.destroy();
+    await until('no seats', () => seats === 0);
+    expect(process.hub.clients).toBe(0);
+  });
+
   test('a stream whose right ends while it is let in ends at once', async () => {
     const admission: Admission = {
       admit: async (_entrant, onEnd) => {
@@ -384,6 +404,34 @@ describe('one cursor for all topics', () => {
     const forgotten = await open(process, { path, cursor: later });
     await until('a snapshot', () => events(forgotten).includes('snapshot'));
     expect(events(forgotten)).toEqual(['reset', 'snapshot']);
+  });
+
+  test("of a tenant's trimmed log, whatever it begins with: reset, no gap", async () => {
+    const process = await api();
+    const small = createRealtimeLog({ redis, prefix, onRefused: () => undefined, tenantEntriesMax: 10 });
+    const cursor = await log.latestCursor();
+    const jobIds = Array.from({ length: 300 }, () => newId('job'));
+    await small.publish(jobIds.map((jobId) => happened('job.created', '{}', jobId)));
+    const [first] = await redis.xrange(realtimeKeys(prefix).log(`tenant:${tenantId}`), '-', '+', 'COUNT', 1);
+    expect(first?.[1]).toContain('job.created');
+    const stream = await open(process, { cursor });
+    await until('something', () => events(stream).length > 0);
+    expect(events(stream)).toEqual(['reset', 'ready']);
+  });
+
+  test('what was missed comes in pages of few bytes, and whole', async () => {
+    const process = await api();
+    await log.publish([happened('a.first')]);
+    const cursor = await log.latestCursor();
+    const data = JSON.stringify('x'.repeat(16_000));
+    await log.publish(Array.from({ length: 40 }, (_, n) => happened(`a.n${n}`, data)));
+    const page = await log.replay(`tenant:${tenantId}`, cursor, 256);
+    expect(page).toMatchObject({ state: 'entries', more: true });
+    expect(JSON.stringify(page).length).toBeLessThan(150_000);
+    const stream = await open(process, { cursor });
+    await until('all', () => events(stream).length === 40);
+    const types = messages(stream).map(({ data }) => (data as { type: string }).type);
+    expect(types).toEqual(Array.from({ length: 40 }, (_, n) => `a.n${n}`));
   });
 
   test('from before Redis restarted: reset', async () => {

@@ -4,7 +4,7 @@ import { eventJson } from '../../src/api/events/event-body';
 import { publishSchema } from '../../src/api/events/schema';
 import { builtInTypes } from '../../src/domain/events/built-in';
 import { isEventType, isReserved } from '../../src/domain/events/event-type';
-import { toTypePatterns } from '../../src/domain/events/type-pattern';
+import { toTypePatterns } from '../../src/domain/events/type-filter';
 import { publicationOf } from '../../src/domain/realtime/publication';
 
 const read = (text: string) => {
@@ -102,8 +102,13 @@ test('all that Millrace tells is reserved, described once, and sorted', () => {
 });
 
 test('patterns become exact types and prefixes; one for all is none', () => {
-  expect(toTypePatterns(['a.b', 'a.*', 'c'])).toEqual({ exact: ['a.b', 'c'], prefixes: ['a.'] });
+  expect(toTypePatterns(['a.b', 'a.*', 'c'])).toEqual({ exact: ['c'], prefixes: ['a.'] });
   expect(toTypePatterns(['a', '*'])).toBeUndefined();
+});
+
+test('of patterns within another one, or given twice, one is left', () => {
+  const patterns = ['a.b.*', 'a.*', 'a.*', 'a.b.c', 'a', 'ab.*', 'a'];
+  expect(toTypePatterns(patterns)).toEqual({ exact: ['a'], prefixes: ['a.', 'ab.'] });
 });
 
 test("a tenant's own event that names another tenant's job as its subject is not told to who follows the job", () => {

@@ -70,3 +70,23 @@ test('what was asked for longest ago is forgotten first', () => {
   expect(['a', 'b', 'a', 'c', 'a', 'b'].map(get)).toEqual(['A', 'B', 'A', 'C', 'A', 'B']);
   expect(made).toEqual(['a', 'b', 'c', 'b']);
 });
+
+test('of what is kept by the length of its keys, as many go as the last one needs', () => {
+  const cache = createLeastRecent<string>(10, 8);
+  const made: string[] = [];
+  const get = (key: string): string => cache.get(key, () => (made.push(key), key));
+  for (const key of [
+    'aaa',
+    'bbb',
+    'aaa',
+    'cc',
+    'aaa',
+    'bbb',
+    'dddddd',
+    'bbb',
+    'eeeeeeeeeeee',
+    'eeeeeeeeeeee',
+  ])
+    get(key);
+  expect(made).toEqual(['aaa', 'bbb', 'cc', 'dddddd', 'bbb', 'eeeeeeeeeeee']);
+});

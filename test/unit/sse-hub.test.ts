@@ -154,6 +154,19 @@ describe('over the wire', () => {
     expect(clients[0]?.closed).toBe(true);
   });
 
+  test('one for whom something is away is told when to come back, which is another time for each', async () => {
+    let chance = 0.5;
+    const { port, clients } = await serve({ retryMs: 2_000, random: () => chance });
+    const texts = [dial(port, GET), dial(port, GET)].map(({ text }) => text);
+    await until('the clients', () => clients.length === 2);
+    clients[0]?.end('unavailable');
+    chance = 1;
+    clients[1]?.end('unavailable');
+    await until('the ends', () => texts.every((text) => text().endsWith('\r\n0\r\n\r\n')));
+    const ends = texts.map((text) => dechunked(text()).replace(':ok\n\nretry: 2000\n', '')).sort();
+    expect(ends).toEqual(['retry: 3000\n\n', 'retry: 5000\n\n']);
+  });
+
   test('HTTP/1.0 gets the bytes as they are', async () => {
     const { hub, port, clients } = await serve({ retryMs: 2_000 });
     const { socket, text } = dial(port, 'GET / HTTP/1.0\r\n\r\n');

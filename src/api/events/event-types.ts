@@ -100,7 +100,7 @@ export function putEventTypeRoute({ types, schemas }: EventTypeDeps): Route {
       const { bodyBytes } = ctx.state as { bodyBytes: Uint8Array };
       const schema = body.schema === undefined || body.schema === null ? null : schemaText(bodyBytes);
       if (strict && schema === null) throw withoutSchema();
-      if (schema !== null) await schemas.check(schema).catch(atSchema);
+      if (schema !== null) await schemas.check({ tenantId, schema }).catch(atSchema);
       const { type, made } = await types.put({ tenantId, name, description, schema, strict });
       const headers = { Location: `/v1/event-types/${name}` };
       return { ...answer(made ? 201 : 200, ownEntry(type).json), ...(made && { headers }) };

@@ -45,7 +45,7 @@ export interface EventPublisher {
 /** Holds values against tenants' schemas, away from the event loop. */
 export interface SchemaChecker {
   /** @throws AppError `invalid_schema`, `dependency_unavailable` */
-  check(schema: string): Promise<void>;
+  check(call: { tenantId: string; schema: string }): Promise<void>;
   /** @throws AppError `dependency_unavailable` */
   faultsOf(call: {
     tenantId: string;
@@ -69,7 +69,7 @@ export interface EventRecord {
 
 export interface EventReads {
   find(tenantId: string, eventId: string): Promise<EventRecord | undefined>;
-  /** Newest first. @param page `after`: `position` of the last event of the page before, two whole numbers with a dot between */
+  /** Newest first; fewer than `limit` where they are large. @param page `after`: `position` of the last event of the page before, two whole numbers with a dot between */
   list(page: {
     tenantId: string;
     types?: { exact: readonly string[]; prefixes: readonly string[] } | undefined;
@@ -78,7 +78,7 @@ export interface EventReads {
     until?: Date | undefined;
     after?: string | undefined;
     limit: number;
-  }): Promise<(EventRecord & { position: string })[]>;
+  }): Promise<{ events: (EventRecord & { position: string })[]; more: boolean }>;
 }
 
 /** One that a tenant has described. */

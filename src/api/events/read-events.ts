@@ -1,8 +1,8 @@
 /** `GET /v1/events` and `GET /v1/events/{id}`. */
 import { z } from 'zod';
 import { AppError } from '../../domain/errors';
-import { toTypePatterns } from '../../domain/events/type-pattern';
-import { decodeCursor, toPage } from '../paging';
+import { toTypePatterns } from '../../domain/events/type-filter';
+import { decodeCursor, encodeCursor } from '../paging';
 import { defineRoute, type Route } from '../route';
 import { idParam, PAGE_LIMIT_DEFAULT, pageSchema } from '../schema';
 import { eventJson } from './event-body';
@@ -20,7 +20,8 @@ export function listEventsRoute({ log }: ReadEventDeps): Route {
     operationId: 'listEvents',
     summary: 'List events',
     description:
-      "Newest first: what Millrace tells and what was published, for as long as the tenant's plan keeps things.",
+      "Newest first: what Millrace tells and what was published, for as long as the tenant's plan keeps things. A page has at " +
+      'most about 4 MB; `next_cursor` says whether there is more.',
     tags: ['events'],
     scopes: ['events:read'],
     query: eventListQuery,
@@ -29,18 +30,18 @@ export function listEventsRoute({ log }: ReadEventDeps): Route {
     handler: async ({ query, principal: { tenantId } }) => {
       const { cursor, limit = PAGE_LIMIT_DEFAULT, type, subject, since, until } = query;
       const list = `events?${JSON.stringify([type?.toSorted(), subject, since, until])}`;
-      const rows = await log.list({
+      const { events, more } = await log.list({
         tenantId,
         types: type && toTypePatterns(type),
         subject,
         since: since === undefined ? undefined : new Date(since),
         until: until === undefined ? undefined : new Date(until),
         after: cursor === undefined ? undefined : positionIn(decodeCursor(list, cursor)),
-        limit: limit + 1,
+        limit,
       });
-      const { data, next_cursor } = toPage(list, rows, { limit, positionOf: ({ position }) => position });
-      const events = data.map(eventJson).join(',');
-      const jsonText = `{"data":[${events}],"next_cursor":${JSON.stringify(next_cursor)}}`;
+      const last = more ? events.at(-1) : undefined;
+      const next = JSON.stringify(last === undefined ? null : encodeCursor(list, last.position));
+      const jsonText = `{"data":[${events.map(eventJson).join(',')}],"next_cursor":${next}}`;
       return { kind: 'json', status: 200, jsonText };
     },
   });

@@ -27,9 +27,14 @@ export interface Look {
 export type EventPointer = (index: number) => string;
 
 const KNOWN_MAX = 2_000;
+const KNOWN_CHARACTERS_MAX = 16 * 1024 * 1024;
 
 export function createStrictTypes(schemas: SchemaChecker): (pointerTo: EventPointer) => StrictTypes {
-  const known = new LRUCache<string, StrictType>({ max: KNOWN_MAX });
+  const known = new LRUCache<string, StrictType>({
+    max: KNOWN_MAX,
+    maxSize: KNOWN_CHARACTERS_MAX,
+    sizeCalculation: ({ schema }) => schema.length,
+  });
   const keyOf = (tenantId: string, name: string): string => `${tenantId}/${name}`;
   return (pointerTo) => ({
     async look(tenantId, events) {

@@ -26,6 +26,7 @@ interface Attempt {
 }
 
 export function authenticate(deps: AuthenticateDeps): ApiMiddleware {
+  const readKey = createKeyReader(deps.hashKey);
   return function authenticate(ctx, next) {
     const { state } = ctx;
     const route = matchedRoute(ctx);
@@ -39,7 +40,7 @@ export function authenticate(deps: AuthenticateDeps): ApiMiddleware {
         return next();
       });
     }
-    const seen = glance(deps, attempt.authorization);
+    const seen = glance(deps.keys, readKey(ctx.req.socket, attempt.authorization));
     if (isKey(seen) && refusalOf(seen, attempt.address) === undefined) {
       state.principal = seen.principal;
       state.credential = { keyHash: seen.hash, address: attempt.address };
@@ -88,14 +89,26 @@ function isUnseen(seen: Seen): seen is { hash: string } {
   return !isKey(seen) && 'hash' in seen;
 }
 
+/** A header to the hash of its key. A connection that sends the same header again need not have it checked and hashed again. */
+function createKeyReader(hashKey: AuthenticateDeps['hashKey']) {
+  const last = new WeakMap<object, { authorization: string; hash: string }>();
+  return (connection: object, authorization: string): string | AppError => {
+    const known = last.get(connection);
+    if (known?.authorization === authorization) return known.hash;
+    const secret = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
+    if (secret === undefined) {
+      return new AppError('unauthenticated', 'The Authorization header is not of the form `Bearer mrk_…`.');
+    }
+    if (!isWellFormedKey(secret)) return unknownKey();
+    const hash = hashKey(secret);
+    last.set(connection, { authorization, hash });
+    return hash;
+  };
+}
+
 /** As far as it can be told without any I/O. */
-function glance({ keys, hashKey }: AuthenticateDeps, authorization: string): Seen {
-  const secret = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-  if (secret === undefined) {
-    return new AppError('unauthenticated', 'The Authorization header is not of the form `Bearer mrk_…`.');
-  }
-  if (!isWellFormedKey(secret)) return unknownKey();
-  const hash = hashKey(secret);
+function glance(keys: AuthenticateDeps['keys'], hash: string | AppError): Seen {
+  if (typeof hash !== 'string') return hash;
   const remembered = keys.peek(hash);
   return remembered === undefined ? { hash } : (remembered ?? unknownKey());
 }

@@ -48,6 +48,7 @@ export function openSocketRoute(deps: OpenSocketDeps): Route {
       'not_found',
       'already_followed',
       'too_many_topics',
+      'at_capacity',
     ],
     responses: { 101: { description: 'The WebSocket is open' } },
     handler: async (request) => {

@@ -19,6 +19,8 @@ export interface SocketHub extends Transport {
    * @throws AppError `malformed_request`; then nothing has been answered
    */
   join(req: IncomingMessage, res: UpgradeResponse): SocketConnection | undefined;
+  /** Room for one topic more on any of the connections. @returns how to give it back, once; undefined: there is none */
+  takeRoom(): (() => void) | undefined;
   /** When a client should ask again for a topic that is not to be had for now. */
   retryAfterMs(): number;
   /** Tells all clients when to come back, and closes; new ones get the same. */
@@ -37,6 +39,8 @@ export interface SocketHubOptions {
   pendingBytesMax?: number;
   drainedTimeoutMs?: number;
   closeTimeoutMs?: number;
+  /** Topics followed here in all, once for each connection. */
+  followedMax?: number;
 }
 
 const DEFAULTS = {
@@ -47,13 +51,17 @@ const DEFAULTS = {
   pendingBytesMax: 1_048_576,
   drainedTimeoutMs: 30_000,
   closeTimeoutMs: 5_000,
+  // At 1 to 2.5 KB each.
+  followedMax: 250_000,
 };
+
 export function createSocketHub(given: SocketHubOptions): SocketHub {
   const options = { ...DEFAULTS, ...given };
   const { metrics } = options;
   const server = createSocketServer(options);
   const roster = createRoster(options);
   const frameOf = createFraming();
+  let followed = 0;
   const limits = { ...options, onCutOff: () => metrics.cutOff('websocket') };
   return {
     pingMs: options.pingMs,
@@ -66,6 +74,11 @@ export function createSocketHub(given: SocketHubOptions): SocketHub {
         roster.add(connection);
         return connection;
       });
+    },
+    takeRoom() {
+      if (followed >= options.followedMax) return undefined;
+      followed++;
+      return () => void followed--;
     },
     tell(_topic, message, subscribers) {
       for (const { connection, name } of ours(subscribers)) connection.write(frameOf(message, name));

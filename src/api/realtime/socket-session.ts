@@ -12,6 +12,7 @@ import { SocketSubscription } from './socket-subscription';
 import type { Streams } from './streams';
 import { parseTopic, TOPIC_SCOPES, type TopicAsker, type TopicGate, type TopicName } from './topic-name';
 import type { EndReason } from './transport';
+import { createTurnstile } from './turnstile';
 
 export interface SessionDeps {
   sockets: SocketHub;
@@ -38,6 +39,8 @@ const COMMANDS_AT_ONCE = 100;
 const COMMANDS_PER_SECOND = 20;
 /** Further ones are not read before some of them are done. */
 const UNDER_WAY_MAX = 64;
+/** Topics that are read from the log at once: a client that comes back may be behind on all of them. */
+const CATCH_UPS_AT_ONCE = 4;
 
 export function topicsMaxOf({ plan }: Pick<Principal, 'plan'>): number {
   return Math.min(plan.limits.realtimeTopics ?? TOPICS_MAX, TOPICS_MAX);
@@ -51,6 +54,7 @@ export class SocketSession {
   readonly #subscriptions = new Map<string, SocketSubscription | undefined>();
   /** the last command on each topic that has one under way */
   readonly #turns = new Map<string, Promise<void>>();
+  readonly #catchUps = createTurnstile(CATCH_UPS_AT_ONCE);
   #underWay = 0;
   #wrong = 0;
   #waiting: NodeJS.Timeout | undefined;
@@ -136,12 +140,18 @@ export class SocketSession {
 
   #begin(name: string): SocketSubscription {
     const { connection } = this.#of;
+    const leaveRoom = this.#deps.sockets.takeRoom();
+    if (leaveRoom === undefined) {
+      throw new AppError('at_capacity', 'On this server as many topics are followed as it takes.');
+    }
     const onEnd = (why: EndReason): void => {
       this.#subscriptions.delete(name);
       const retryAfterMs = why === 'over' ? undefined : this.#deps.sockets.retryAfterMs();
       connection.send({ type: 'unsubscribed', topic: name, reason: why, retry_after_ms: retryAfterMs });
     };
-    const subscription = new SocketSubscription({ connection, transport: this.#deps.sockets, name, onEnd });
+    const of = { connection, transport: this.#deps.sockets, catchUps: this.#catchUps };
+    const subscription = new SocketSubscription({ ...of, name, onEnd });
+    subscription.onClose(leaveRoom);
     this.#subscriptions.set(name, subscription);
     return subscription;
   }

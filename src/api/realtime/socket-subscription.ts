@@ -1,12 +1,15 @@
 /** One topic that one WebSocket follows. */
 import type { SocketConnection } from './socket-connection';
 import type { EndReason, Subscriber, Transport } from './transport';
+import type { Turnstile } from './turnstile';
 
 export interface SubscriptionOptions {
   connection: SocketConnection;
   transport: Transport;
   /** the topic, as the client calls it */
   name: string;
+  /** of the connection */
+  catchUps: Turnstile;
   /** Nothing more is told on the topic. */
   onEnd(why: EndReason): void;
 }
@@ -15,14 +18,16 @@ export class SocketSubscription implements Subscriber {
   readonly connection: SocketConnection;
   readonly transport: Transport;
   readonly name: string;
+  readonly catchUps: Turnstile;
   #closed = false;
   #onClose: (() => void)[] = [];
   readonly #onEnd: (why: EndReason) => void;
 
-  constructor({ connection, transport, name, onEnd }: SubscriptionOptions) {
+  constructor({ connection, transport, name, catchUps, onEnd }: SubscriptionOptions) {
     this.connection = connection;
     this.transport = transport;
     this.name = name;
+    this.catchUps = catchUps;
     this.#onEnd = onEnd;
   }
 

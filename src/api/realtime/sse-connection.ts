@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type SseChannel from 'sse-channel';
 import type { SseFrame } from './sse-frame';
-import type { Subscriber, Transport } from './transport';
+import type { EndReason, Subscriber, Transport } from './transport';
 
 export const SSE_HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
@@ -18,6 +18,8 @@ export interface ConnectionOptions {
   pendingBytesMax: number;
   /** within which it must read what is pending, where somebody waits for that */
   drainedTimeoutMs: number;
+  /** until a client that is sent away should come back; each call may say another time */
+  backInMs(): number;
   onCutOff(): void;
 }
 
@@ -59,8 +61,11 @@ export class SseConnection implements Subscriber, SseChannel.Response {
     if (res.writableLength > this.#options.pendingBytesMax) this.#cutOff();
   }
 
-  end(): void {
+  end(why: EndReason = 'over'): void {
     if (this.closed) return;
+    // Else all would come back at once, for as long as there is nothing to be had. By hand: sse-channel would add an empty
+    // `data`, which is an event of its own.
+    if (why === 'unavailable') this.write(`retry: ${this.#options.backInMs()}\n\n`);
     this.#ended = true;
     this.#res.end();
     if (this.#res.writableLength > 0) void this.#cutOffUnlessRead('close');
@@ -72,6 +77,11 @@ export class SseConnection implements Subscriber, SseChannel.Response {
   onClose(listener: () => void): void {
     if (this.#res.destroyed) listener();
     else this.#res.once('close', listener);
+  }
+
+  /** It follows one topic only. */
+  catchUps<T>(work: () => Promise<T>): Promise<T> {
+    return work();
   }
 
   drained(): Promise<void> {

@@ -54,13 +54,6 @@ export function createSseHub(options: SseHubOptions): SseHub {
   const connections = new Set<SseConnection>();
   let draining = false;
 
-  const dismiss = (connection: SseConnection): void => {
-    const backInMs = reconnectInMs({ random: options.random, retryMs }, connections.size);
-    // By hand: the library would add an empty `data`, which is an event of its own.
-    connection.write(`retry: ${backInMs}\n\n`);
-    connection.end();
-  };
-
   const hub: SseHub = {
     join({ req, res }) {
       const connection = new SseConnection(res, connectionOptions);
@@ -72,7 +65,7 @@ export function createSseHub(options: SseHubOptions): SseHub {
         metrics.closed('sse');
         leave();
       });
-      if (draining) dismiss(connection);
+      if (draining) connection.end('unavailable');
       return connection;
     },
     tell(_topic, message, subscribers) {
@@ -84,7 +77,7 @@ export function createSseHub(options: SseHubOptions): SseHub {
       send(toFrame(`event: cursor\nid: ${cursor}\ndata: {"cursor":${cursor}}\n\n`), subscribers),
     drain() {
       draining = true;
-      for (const connection of [...connections]) dismiss(connection);
+      for (const connection of [...connections]) connection.end('unavailable');
     },
     get clients() {
       return connections.size;
@@ -95,6 +88,7 @@ export function createSseHub(options: SseHubOptions): SseHub {
     frameOf: createFrames(),
     pendingBytesMax: options.pendingBytesMax ?? PENDING_BYTES_MAX,
     drainedTimeoutMs: options.drainedTimeoutMs ?? DRAINED_TIMEOUT_MS,
+    backInMs: () => reconnectInMs({ random: options.random, retryMs }, connections.size),
     onCutOff: () => metrics.cutOff('sse'),
   };
   return hub;

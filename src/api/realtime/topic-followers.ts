@@ -91,8 +91,8 @@ export class TopicFollowers {
   /** Tells those who were told nothing of late, for what they want, how far the topic is: their cursor must not grow old. */
   mark(): void {
     for (const follower of this.#followers) {
-      const { subscriber, state, seen, told } = follower;
-      if (state !== 'live' || told >= seen) continue;
+      const { subscriber, types, state, seen, told } = follower;
+      if (types === undefined || state !== 'live' || told >= seen) continue;
       follower.told = seen;
       subscriber.transport.mark(this.#topic, seen, [subscriber]);
     }
@@ -142,8 +142,9 @@ export class TopicFollowers {
   }
 
   async #bringUp(follower: Follower): Promise<void> {
-    while (!follower.subscriber.closed) {
-      if (follower.state === 'behind') await this.#catchUp(follower);
+    const { subscriber } = follower;
+    while (!subscriber.closed) {
+      if (follower.state === 'behind') await subscriber.catchUps(() => this.#catchUp(follower));
       else if (follower.state === 'opening' || follower.state === 'reset') await this.#startAnew(follower);
       else return;
     }
@@ -165,6 +166,8 @@ export class TopicFollowers {
   }
 
   async #catchUp(follower: Follower): Promise<void> {
+    // While it waited for its turn it may have left, or have to start anew.
+    if (follower.state !== 'behind') return;
     const page = await this.#options.log.replay(this.#topic, follower.seen, PAGE_ENTRIES);
     if (follower.state !== 'behind') return;
     if (page.state === 'ended') return this.#end(follower, 'over');

@@ -1,4 +1,5 @@
 /** What the streams need of a transport: SSE (`sse-hub.ts`) and WebSocket (`socket-hub.ts`) are the two there are. */
+import type { Turnstile } from './turnstile';
 
 export interface Message {
   /** only what a client may resume after has one */
@@ -24,6 +25,8 @@ export interface Subscriber {
   end(why: EndReason): void;
   /** At once, or when the client has read what is pending; one that doesn't for 30 s is cut off. */
   drained(): Promise<void>;
+  /** Bounds how much of the log is held for one client at once, however many topics it has to catch up on. */
+  readonly catchUps: Turnstile;
 }
 
 export interface Transport {

@@ -1,6 +1,7 @@
 /** The events that Millrace tells by itself: what each means, and a JSON Schema (draft 2020-12) of its data. */
 import { JOB_STATUSES } from '../batch/status';
 import { SCOPES } from '../key/scopes';
+import { NOTIFICATION_CREATED } from '../notification/notification';
 import type { JobEventType, QuotaEventType } from '../realtime/event';
 import type { ApiKeyEventType, TenantEventType } from './lifecycle';
 
@@ -86,6 +87,19 @@ const tenantPlan = fields({
   scheduled: { type: 'array', items: subscription },
 });
 
+const notification = fields({
+  id: text,
+  object: { const: 'notification' },
+  tenant_id: text,
+  rule_id: text,
+  rule_name: text,
+  event_id: text,
+  event_type: text,
+  subject: text,
+  read_at: orNull(time),
+  created_at: time,
+});
+
 const JOB_TYPES: Readonly<Record<JobEventType, string>> = {
   'job.created': 'A job was made',
   'job.queued': 'It has all its items, and waits to run',
@@ -122,7 +136,14 @@ const TENANT_TYPES: Readonly<Record<TenantEventType, string>> = {
   'tenant.subscription_changed': 'Its plan is another one, or will be',
 };
 
-const REALTIME_ONLY: ReadonlySet<string> = new Set<JobEventType>(['job.progress']);
+const NOTIFICATION_TYPES: Readonly<Record<typeof NOTIFICATION_CREATED, string>> = {
+  [NOTIFICATION_CREATED]: 'An event fitted a notification rule',
+};
+
+const REALTIME_ONLY: ReadonlySet<string> = new Set<string>([
+  'job.progress' satisfies JobEventType,
+  NOTIFICATION_CREATED,
+]);
 
 /** By name. */
 export function builtInTypes(): BuiltInType[] {
@@ -137,6 +158,7 @@ export function builtInTypes(): BuiltInType[] {
     ...of(JOB_TYPES, (name) => (name === 'job.progress' ? progress : job)),
     ...of(QUOTA_TYPES, () => quota),
     ...of(KEY_TYPES, () => key),
+    ...of(NOTIFICATION_TYPES, () => notification),
     ...of(TENANT_TYPES, (name) => (name === 'tenant.subscription_changed' ? tenantPlan : tenant)),
   ];
   return types.sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -2,6 +2,9 @@
 import { type Publication } from '../realtime/publication';
 import { topicFor } from '../realtime/event';
 
+/** What is pushed of each; no event, so it is nowhere but on streams. */
+export const NOTIFICATION_CREATED = 'notification.created';
+
 /** Rules of one tenant: each event is tested against all of them before it is told. */
 export const RULES_MAX = 50;
 export const RULE_TYPES_MAX = 50;
@@ -41,10 +44,10 @@ export function toNotificationBody(notification: Notification) {
 export function notificationPublication(notification: Notification): Publication {
   return {
     eventId: notification.id,
-    type: 'notification.created',
+    type: NOTIFICATION_CREATED,
     payload: JSON.stringify({
       id: notification.id,
-      type: 'notification.created',
+      type: NOTIFICATION_CREATED,
       timestamp: notification.created_at,
       data: toNotificationBody(notification),
     }),

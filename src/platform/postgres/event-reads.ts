@@ -1,4 +1,4 @@
-/** Reading the event log of one tenant. */
+/** Reading the event log of one tenant: each page is bounded by rows and by bytes. */
 import { decodeId, encodeId, tryDecodeId } from '../../domain/ids';
 import { type Queryable, statement } from './statement';
 
@@ -6,7 +6,9 @@ interface EventRow {
   id: string;
   tenant_id: string;
   type: string;
+  /** public id of what it happened to, or the publisher's own; empty: none */
   subject: string;
+  /** exact JSON text */
   data: string;
   event_id: string | null;
   channels: string[];
@@ -14,6 +16,11 @@ interface EventRow {
   /** bigints: as text */
   at_us: string;
   seq: string;
+}
+
+interface ListedRow extends EventRow {
+  /** rows there were before the page was cut to its bytes */
+  found: number;
 }
 
 const COLUMNS = `e.id, e.tenant_id, e.type, e.subject, e.data, e.event_id, e.channels, e.created_at,
@@ -34,32 +41,41 @@ const WITHIN = `($2::timestamptz is null or e.created_at >= $2) and ($3::timesta
 
 const NEWEST = 'order by e.created_at desc, e.seq desc limit $6';
 
-export const EVENT_LIST = statement<EventRow>(
+const PAGE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Of these rows, as many as the bytes of a page are enough for; one always. */
+const cut = (rows: string): string => `select * from (
+     select e.*, count(*) over ()::int as found, sum(octet_length(e.data)) over (
+       order by e.created_at desc, e.seq desc rows between unbounded preceding and 1 preceding
+     ) as before from (${rows}) e
+   ) e where before is null or before < ${PAGE_BYTES_MAX} order by e.created_at desc, e.seq desc`;
+
+export const EVENT_LIST = statement<ListedRow>(
   'event.list',
-  `select ${COLUMNS} from events e where e.tenant_id = $1 and ${WITHIN} ${NEWEST}`,
+  cut(`select ${COLUMNS} from events e where e.tenant_id = $1 and ${WITHIN} ${NEWEST}`),
 );
 
 /** Of few types: the newest of each, by its own stretch of the index. */
-export const EVENT_LIST_TYPES = statement<EventRow>(
+export const EVENT_LIST_TYPES = statement<ListedRow>(
   'event.list_types',
-  `select e.* from unnest($7::text[]) t (type) cross join lateral (
+  cut(`select e.* from unnest($7::text[]) t (type) cross join lateral (
      select ${COLUMNS} from events e where e.tenant_id = $1 and e.type = t.type and ${WITHIN} ${NEWEST}
-   ) e ${NEWEST}`,
+   ) e ${NEWEST}`),
 );
 
 /** Where so many types are meant that most of what lies in the time will do. */
-export const EVENT_LIST_MATCHING = statement<EventRow>(
+export const EVENT_LIST_MATCHING = statement<ListedRow>(
   'event.list_matching',
-  `select ${COLUMNS} from events e
-   where e.tenant_id = $1 and (e.type = any($7) or e.type ^@ any($8)) and ${WITHIN} ${NEWEST}`,
+  cut(`select ${COLUMNS} from events e
+   where e.tenant_id = $1 and (e.type = any($7) or e.type ^@ any($8)) and ${WITHIN} ${NEWEST}`),
 );
 
 /** $7, $8 null: of all types. */
-export const EVENT_LIST_SUBJECT = statement<EventRow>(
+export const EVENT_LIST_SUBJECT = statement<ListedRow>(
   'event.list_subject',
-  `select ${COLUMNS} from events e
+  cut(`select ${COLUMNS} from events e
    where e.tenant_id = $1 and e.subject = $9 and e.subject <> '' and ($7::text[] is null or e.type = any($7) or e.type ^@ any($8::text[]))
-     and ${WITHIN} ${NEWEST}`,
+     and ${WITHIN} ${NEWEST}`),
 );
 
 /** One look-up for each type that there is from $2, a word with its dot, up to $3, the same with what follows the dot; up to $4. */
@@ -74,17 +90,8 @@ export const EVENT_TYPES_BELOW = statement<{ type: string }>(
    select type from below where type is not null limit $4`,
 );
 
-export interface EventRecord {
-  id: string;
-  tenant_id: string;
-  type: string;
-  /** public id of what it happened to, or the publisher's own; empty: none */
-  subject: string;
-  /** exact JSON text */
-  data: string;
-  event_id: string | null;
-  channels: readonly string[];
-  created_at: Date;
+/** Ids as the API shows them. */
+export interface EventRecord extends Omit<EventRow, 'at_us' | 'seq'> {
   /** where it stands in the list */
   position: string;
 }
@@ -113,12 +120,16 @@ export function createEventReads(db: Queryable) {
       return row && toEvent(row);
     },
 
-    /** Newest first. */
-    list: async (page: EventPage): Promise<EventRecord[]> => (await rowsOf(db, page)).map(toEvent),
+    /** Newest first; fewer than `limit` where they are large. */
+    list: async (page: EventPage): Promise<{ events: EventRecord[]; more: boolean }> => {
+      const rows = await rowsOf(db, { ...page, limit: page.limit + 1 });
+      const events = rows.slice(0, page.limit).map(toEvent);
+      return { events, more: (rows[0]?.found ?? 0) > events.length };
+    },
   };
 }
 
-async function rowsOf(db: Queryable, page: EventPage): Promise<EventRow[]> {
+async function rowsOf(db: Queryable, page: EventPage): Promise<ListedRow[]> {
   const { types, subject } = page;
   const values = rangeOf(page);
   if (subject !== undefined) {
@@ -146,11 +157,8 @@ function rangeOf({ tenantId, since, until, after, limit }: EventPage): unknown[]
   return [decodeId('tenant', tenantId), since ?? null, until ?? null, atUs, seq, limit];
 }
 
-function toEvent({ at_us, seq, ...row }: EventRow): EventRecord {
-  return {
-    ...row,
-    id: encodeId('event', row.id),
-    tenant_id: encodeId('tenant', row.tenant_id),
-    position: `${at_us}.${seq}`,
-  };
+function toEvent(row: EventRow): EventRecord {
+  const { type, subject, data, event_id, channels, created_at, at_us, seq } = row;
+  const [id, tenant_id] = [encodeId('event', row.id), encodeId('tenant', row.tenant_id)];
+  return { id, tenant_id, type, subject, data, event_id, channels, created_at, position: `${at_us}.${seq}` };
 }

@@ -1,4 +1,4 @@
-/** Events that go by themselves: those past the retention of their tenant's plan, and all of a deleted tenant. */
+/** Events that go by themselves: those past the retention of their tenant's plan, and all of a deleted tenant, with its types. */
 import { EVENT_KEY_DAYS } from './publish-store';
 import { type Queryable, statement } from './statement';
 
@@ -25,15 +25,19 @@ export const EVENT_RETENTION_REMOVE = statement<RemovedRow>(
      ) old limit $3
    ), gone as (
      delete from events where id = any (array(select id from due))
+   ), undescribed as (
+     delete from event_types where tenant_id = any (array(select id from page where deleted_at is not null))
    )
    select (select id from page order by id desc limit 1) as last, (select count(*)::int from due) as removed`,
 );
 
+/** By their places, since a join would read the whole table. One that is just being used anew is passed over: it is young then. */
 export const EVENT_KEYS_PRUNE = statement<{ id: string }>(
   'event.prune_keys',
-  `delete from event_keys where (tenant_id, event_id) in (
-     select tenant_id, event_id from event_keys where created_at < now() - interval '${EVENT_KEY_DAYS} days' order by created_at limit $1
-   ) returning id`,
+  `delete from event_keys where ctid = any (array(
+     select ctid from event_keys where created_at < now() - interval '${EVENT_KEY_DAYS} days'
+     order by created_at limit $1 for update skip locked
+   )) returning id`,
 );
 
 const TENANTS_MAX = 1_000;

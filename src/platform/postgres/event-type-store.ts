@@ -26,13 +26,15 @@ export const EVENT_TYPE_LIST = statement<EventTypeRow>(
   `select ${COLUMNS} from event_types where tenant_id = $1 and ($2::text is null or name > $2) order by name limit $3`,
 );
 
-/** No row: it would be one too many. Two that are new and come at once may both be let in. */
+/** No row: it would be one, or with its schema some bytes, too many. Two that are new and come at once may both be let in. */
 export const EVENT_TYPE_PUT = statement<EventTypeRow & { made: boolean }>(
   'event_type.put',
   `insert into event_types as t (tenant_id, name, description, schema, strict)
    select $1, $2, $3, $4, $5
-   where (select count(*) from event_types where tenant_id = $1) < $6
-     or exists (select from event_types where tenant_id = $1 and name = $2)
+   where (
+     select count(*) < $6 and coalesce(sum(octet_length(schema)), 0) + coalesce(octet_length($4), 0) <= $7
+     from event_types where tenant_id = $1 and name <> $2
+   )
    on conflict (tenant_id, name) do update set description = excluded.description, schema = excluded.schema,
      strict = excluded.strict, version = excluded.version, updated_at = now()
    returning ${COLUMNS}, xmax = 0 as made`,
@@ -53,8 +55,9 @@ export interface NewEventType {
   strict: boolean;
 }
 
-/** Each may be asked for with every publication. */
+/** Each may be asked for with every publication, and all of them in one page. */
 const TYPES_MAX = 1_000;
+const SCHEMAS_BYTES_MAX = 4 * 1024 * 1024;
 
 export function createEventTypeStore(db: Queryable) {
   return {
@@ -72,10 +75,19 @@ export function createEventTypeStore(db: Queryable) {
 
     put: async (wish: NewEventType): Promise<{ type: EventTypeRecord; made: boolean }> => {
       const { tenantId, name, description, schema, strict } = wish;
-      const values = [decodeId('tenant', tenantId), name, description, schema, strict, TYPES_MAX];
+      const values = [
+        decodeId('tenant', tenantId),
+        name,
+        description,
+        schema,
+        strict,
+        TYPES_MAX,
+        SCHEMAS_BYTES_MAX,
+      ];
       const [row] = await db.run(EVENT_TYPE_PUT, values);
       if (row === undefined) {
-        throw new AppError('too_many_event_types', `A tenant has at most ${TYPES_MAX} event types.`);
+        const detail = `A tenant has at most ${TYPES_MAX} event types, with schemas of ${SCHEMAS_BYTES_MAX} bytes together.`;
+        throw new AppError('too_many_event_types', detail);
       }
       const { made, ...type } = row;
       return { type, made };

@@ -66,7 +66,7 @@ export const NOTIFICATION_MAKE = statement<NotificationRow>(
 
 /**
  * `busy`: another process is at this tenant. `too_much`: so many at once take too long. `dropped`: not even this one event
- * could be looked at, and no notification is made of it.
+ * could be looked at, again and again where it took too long, and no notification is made of it.
  */
 export type Turn =
   | { state: 'done'; events: number }
@@ -85,8 +85,18 @@ export interface NotificationQueue {
 }
 
 const FIRST = '00000000-0000-0000-0000-000000000000';
+/** A database that stands still for a moment is no fault of the event. */
+const TIMEOUTS_MAX = 3;
 
 export function createNotificationQueue(db: Database): NotificationQueue {
+  /** by tenant: the one event that a turn was about, and how often in a row that took too long */
+  const timeouts = new Map<string, { event: string; times: number }>();
+  const timesOf = (tenant: string, event: string): number => {
+    const known = timeouts.get(tenant);
+    const times = known?.event === event ? known.times + 1 : 1;
+    timeouts.set(tenant, { event, times });
+    return times;
+  };
   return {
     async next(after) {
       const [row] = await db.run(NOTIFICATION_QUEUE_NEXT, [
@@ -106,24 +116,31 @@ export function createNotificationQueue(db: Database): NotificationQueue {
           events = (await tx.run(NOTIFICATION_QUEUE_CLAIM, [tenant, limit])).map((row) => row.event_id);
           const made = await tx.run(NOTIFICATION_MAKE, [tenant, events]);
           if (made.length > 0) await tell(made.map(toNotification));
+          timeouts.delete(tenant);
           return { state: 'done', events: events.length };
         });
       } catch (error) {
         const [first] = events;
-        if (first === undefined || !isAtFault(error)) throw error;
+        const fault = faultOf(error);
+        if (first === undefined || fault === undefined) throw error;
         if (events.length > 1) return { state: 'too_much' };
+        if (fault.isTimeout && timesOf(tenant, first) < TIMEOUTS_MAX) return { state: 'too_much' };
+        timeouts.delete(tenant);
         await db.run(NOTIFICATION_QUEUE_DROP, [tenant, first]);
-        return { state: 'dropped', eventId: encodeId('event', first), error };
+        return { state: 'dropped', eventId: encodeId('event', first), error: fault.error };
       }
     },
   };
 }
 
-/** Classes 22 (data) and 54 (limits), and what took too long: it would be so again. */
-const AT_FAULT = /^(22|54|57014)/;
+/** Classes 22 (data) and 54 (limits): it would be so again. query_canceled: it took too long. */
+const AT_FAULT = /^(22|54)/;
+const TIMEOUT = '57014';
 
-function isAtFault(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
+function faultOf(error: unknown): { error: Error; isTimeout: boolean } | undefined {
+  if (!(error instanceof Error)) return undefined;
   const origin = error.cause instanceof Error ? error.cause : error;
-  return 'code' in origin && AT_FAULT.test(String(origin.code));
+  const code = 'code' in origin ? String(origin.code) : '';
+  const isTimeout = code === TIMEOUT;
+  return isTimeout || AT_FAULT.test(code) ? { error, isTimeout } : undefined;
 }

@@ -9,6 +9,7 @@ interface RuleRow {
   tenant_id: string;
   name: string;
   event_types: string[];
+  /** JSON text */
   filter: string | null;
   enabled: boolean;
   created_at: Date;
@@ -62,17 +63,8 @@ export interface RuleFilter {
   predicate: string | null;
 }
 
-export interface NotificationRuleRecord {
-  id: string;
-  tenant_id: string;
-  name: string;
-  event_types: string[];
-  /** JSON text */
-  filter: string | null;
-  enabled: boolean;
-  created_at: Date;
-  updated_at: Date;
-}
+/** Ids as the API shows them. */
+export type NotificationRuleRecord = RuleRow;
 
 export interface RuleRef {
   tenantId: string;

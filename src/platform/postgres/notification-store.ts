@@ -60,8 +60,8 @@ export const NOTIFICATION_READ_ALL = statement<{ read: number }>(
 );
 
 /**
- * One batch of what is past the retention of its tenant's plan, or of a deleted tenant, and where to go on. Over all tenants, since
- * it acts for none.
+ * One batch of what is past the retention of its tenant's plan, or of a deleted tenant, whose rules go too, and where to go on.
+ * Over all tenants, since it acts for none.
  */
 export const NOTIFICATION_PRUNE = statement<{ last: string | null; removed: number }>(
   'notification.prune',
@@ -70,12 +70,14 @@ export const NOTIFICATION_PRUNE = statement<{ last: string | null; removed: numb
    ), due as materialized (
      select old.id from page cross join lateral plan_of(page.id, now()) p cross join lateral (
        select n.id from notifications n
-       where n.tenant_id = page.id
-         and n.id < uuid_at(coalesce(page.deleted_at, now() - make_interval(days => p.retention_days)))
+       where n.tenant_id = page.id and n.id < uuid_at(
+         case when page.deleted_at is null then now() - make_interval(days => p.retention_days) else now() end)
        order by n.id limit $3 for update skip locked
      ) old limit $3
    ), gone as (
      delete from notifications n using due where n.id = due.id returning 1
+   ), unruled as (
+     delete from notification_rules where tenant_id = any (array(select id from page where deleted_at is not null))
    )
    select (select id from page order by id desc limit 1) as last, (select count(*)::int from gone) as removed`,
 );

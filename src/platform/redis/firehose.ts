@@ -29,7 +29,8 @@ export interface FirehoseOptions {
 const BLOCK_MS = 2_000;
 /** Beyond BLOCK_MS an answer is overdue: the connection is dead or Redis frozen. */
 const OVERDUE_MS = 3_000;
-const ENTRIES_PER_READ = 512;
+/** Of one shard; all of them may be full of large ones. */
+const ENTRIES_PER_READ = 128;
 const RETRY_STEP_MS = 50;
 const RETRY_MAX_MS = 1_000;
 

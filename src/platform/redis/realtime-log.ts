@@ -1,5 +1,6 @@
 /** The realtime log in Redis: topics with replay, and the firehose that each API process follows. */
 import type { Redis } from 'ioredis';
+import type { JobEventType } from '../../domain/realtime/event';
 import type { Publication, Target } from '../../domain/realtime/publication';
 import type { LogEntry, Replay } from '../../domain/realtime/topic-log';
 import {
@@ -25,6 +26,7 @@ export interface RealtimeLog {
   finalCursor(topic: string): Promise<number>;
   /** As `cursor`, of all topics at once. */
   latestCursor(): Promise<number>;
+  /** What came after the cursor, as far as `limit` entries and some 64 KiB go. */
   replay(topic: string, cursor: number, limit: number): Promise<Replay>;
 }
 
@@ -57,6 +59,10 @@ const TENANT_TTL = 86_400;
 const ENDED_TTL = 3_600;
 /** Events remembered against a second publication; more than a relay can have passed on without a commit. */
 const SEEN_MAX = 20_000;
+/** Of a page: what thousands that come back at once, or read slowly, make this process hold. */
+const PAGE_BYTES_MAX = 65_536;
+/** Of a job: nothing is published of it before. In the log of a tenant it is one of many. */
+const FIRST_JOB_EVENT: JobEventType = 'job.created';
 /** Publications per Lua call: about 2 ms of Redis' one thread. */
 const CALL_MAX = 64;
 
@@ -92,21 +98,26 @@ export function createRealtimeLog(options: RealtimeLogOptions): RealtimeLog {
     finalCursor: (topic) => positionScript(redis, topicKeys(topic), ['1', ttlOf(topic), ENDED_TTL]),
     latestCursor: () => latestScript(redis, [keys.meta], []),
     async replay(topic, cursor, limit) {
-      const reply = await replayScript(redis, topicKeys(topic), [cursor, limit]);
+      const opening = isOfJob(topic) ? FIRST_JOB_EVENT : '';
+      const reply = await replayScript(redis, topicKeys(topic), [cursor, limit, PAGE_BYTES_MAX, opening]);
       if (reply === 'lost' || reply === 'ended') return { state: reply };
-      const entries = reply.map(toLogEntry);
+      const [more, entries] = [reply[0] === 1, reply[1].map(toLogEntry)];
       return {
         state: 'entries',
         entries: entries.filter((entry) => entry.type !== ''),
         cursor: entries.at(-1)?.id ?? cursor,
-        more: entries.length === limit,
+        more,
       };
     },
   };
 }
 
+function isOfJob(topic: string): boolean {
+  return topic.startsWith('job:');
+}
+
 function ttlOf(topic: string): number {
-  return topic.startsWith('job:') ? JOB_TTL : TENANT_TTL;
+  return isOfJob(topic) ? JOB_TTL : TENANT_TTL;
 }
 
 interface CallOptions extends RealtimeLogOptions {
@@ -131,8 +142,7 @@ function toCall(batch: readonly Publication[], limits: CallOptions) {
 }
 
 function targetArgs({ topic, final }: Target, limits: RealtimeLogOptions): (string | number)[] {
-  const isJob = topic.startsWith('job:');
-  const kept = isJob ? (limits.jobEntriesMax ?? 2_000) : (limits.tenantEntriesMax ?? 10_000);
+  const kept = isOfJob(topic) ? (limits.jobEntriesMax ?? 2_000) : (limits.tenantEntriesMax ?? 10_000);
   return [topic, shardOf(topic), kept, ttlOf(topic), final ? '1' : ''];
 }
 

@@ -9,12 +9,14 @@
  * - A firehose entry's id is `{floor}-{n}`, n counting per shard without holes: a reader that was trimmed past sees it.
  * - Numbers are written by '%.0f', as Lua's own text of a number keeps 14 digits only.
  */
-import type { JobEventType } from '../../domain/realtime/event';
 import { script } from './script';
 
 export const FIREHOSE_SHARDS = 16;
-/** Of a job: nothing is published of it before. */
-const FIRST_EVENT: JobEventType = 'job.created';
+/** What one shard, and one topic's log, may come to: about twice as much, where small entries follow large ones. */
+const SHARD_BYTES = 16 * 1024 * 1024;
+const LOG_BYTES = 8 * 1024 * 1024;
+/** Entries of a log that are read in one step, of those that may be too many bytes. */
+const REPLAY_STEP = 16;
 
 const COMMON = `
 local function now()
@@ -65,9 +67,13 @@ if turn ~= '' then
   redis.call('SET', gate, turn, 'PX', ARGV[5])
 end
 local floor, latest = quick_floor(meta), latest_of(meta)
+-- Kept by number, but of large ones fewer: what a stream holds is bounded by bytes too.
+local function fitting(kept, bytes, payload)
+  return math.min(tonumber(kept), math.max(16, math.floor(bytes / (#payload + 128))))
+end
 local function flow(shard, topic, id, type, payload)
   local n = redis.call('HINCRBY', meta, 'n' .. shard, 1)
-  redis.call('XADD', KEYS[3 + shard], 'MAXLEN', '~', ARGV[1], text(floor) .. '-' .. n,
+  redis.call('XADD', KEYS[3 + shard], 'MAXLEN', '~', fitting(ARGV[1], ${SHARD_BYTES}, payload), text(floor) .. '-' .. n,
     'c', topic, 'i', id, 't', type, 'p', payload)
 end
 local ids, a, k = {}, 6, ${3 + FIREHOSE_SHARDS}
@@ -87,9 +93,11 @@ while a <= #ARGV do
     elseif fresh and not (only_realtime and ended) then
       local id = math.max(last_of(log) + 1, latest + 1, now(), floor)
       latest = id
-      redis.call('XADD', log, 'MAXLEN', '~', kept, text(id) .. '-0', 't', type, 'p', payload)
+      redis.call('XADD', log, 'MAXLEN', '~', fitting(kept, ${LOG_BYTES}, payload), text(id) .. '-0', 't', type, 'p', payload)
       if final == '1' then redis.call('SET', mark, text(id), 'EX', end_ttl, 'NX') end
       redis.call('EXPIRE', log, (ended or final == '1') and end_ttl or ttl)
+      -- Else the log would outlive it, and nobody could tell that nothing comes any more.
+      if ended then redis.call('EXPIRE', mark, end_ttl) end
       flow(shard, topic, text(id), type, payload)
       ids[#ids + 1] = id
     end
@@ -126,18 +134,30 @@ return math.max(checked_floor(KEYS[1]), latest_of(KEYS[1]))
 `);
 
 /**
- * KEYS: meta, log, end mark. ARGV: cursor, entries at most. Returns 'lost', 'ended', or the entries after the cursor.
- * A cursor is known if it is from this life, not larger than any id, and nothing after it is gone from the log.
+ * KEYS: meta, log, end mark. ARGV: cursor, entries at most, bytes after which none is added, the type of event before which
+ * there is nothing of the topic ('' where there is none such). Returns 'lost', 'ended', or the entries after the cursor, and 1
+ * if there may be more. A cursor is known if it is from this life, not larger than any id, and nothing after it is gone from the
+ * log.
  */
-export const replayScript = script<'lost' | 'ended' | StreamEntry[]>(`${COMMON}
+export const replayScript = script<'lost' | 'ended' | [more: number, entries: StreamEntry[]]>(`${COMMON}
 local meta, log, mark, cursor = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1])
+local most, bytes_max, opening = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local floor = checked_floor(meta)
 local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 if cursor < floor or not first or cursor > math.max(last_of(log), latest_of(meta), floor) then return 'lost' end
-if cursor < id_of(first) and first[2][2] ~= '${FIRST_EVENT}' then return 'lost' end
+if cursor < id_of(first) and (opening == '' or first[2][2] ~= opening) then return 'lost' end
 local ended = redis.call('GET', mark)
 if ended and cursor >= tonumber(ended) then return 'ended' end
-return redis.call('XRANGE', log, text(cursor + 1) .. '-0', '+', 'COUNT', ARGV[2])
+local entries, bytes, last = {}, 0, cursor
+repeat
+  local some = redis.call('XRANGE', log, text(last + 1) .. '-0', '+', 'COUNT', math.min(${REPLAY_STEP}, most - #entries))
+  for _, entry in ipairs(some) do
+    entries[#entries + 1] = entry
+    bytes, last = bytes + #entry[2][4], id_of(entry)
+    if bytes >= bytes_max or #entries == most then return { 1, entries } end
+  end
+until #some < ${REPLAY_STEP}
+return { 0, entries }
 `);
 
 /**

@@ -29,7 +29,8 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local me, mine, wanted, limit, live = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local taken = mine
-local fields = redis.call('HGETALL', KEYS[1])
+-- Who only tells need not count: of many processes that do so every few seconds, each would read what all have said.
+local fields = wanted > 0 and redis.call('HGETALL', KEYS[1]) or {}
 for i = 1, #fields, 2 do
   local count, at = string.match(fields[i + 1], '^(%d+):(%d+)$')
   if fields[i] ~= me then
@@ -212,10 +213,11 @@ function startBeats({ redis, beatMs = BEAT_MS }: SeatsDeps, { tenants, line }: H
     if (beating || !line.mayTry()) return;
     beating = true;
     try {
-      // A tenant that a call is under way for is told of by that call.
-      const quiet = [...tenants.values()].filter(({ calling }) => !calling);
-      for (let at = 0; at < quiet.length; at += BEAT_TENANTS) {
-        await Promise.all(quiet.slice(at, at + BEAT_TENANTS).map((tenant) => line.tell(tenant)));
+      const all = [...tenants.values()];
+      for (let at = 0; at < all.length; at += BEAT_TENANTS) {
+        // A tenant that a call is under way for is told of by that call, which may have been given more meanwhile.
+        const quiet = all.slice(at, at + BEAT_TENANTS).filter(({ calling }) => !calling);
+        await Promise.all(quiet.map((tenant) => line.tell(tenant)));
       }
     } catch {
       // The next beat tells it again.

@@ -4,15 +4,27 @@ export interface LeastRecent<V> {
   get(key: string, make: () => V): V;
 }
 
-export function createLeastRecent<V>(entriesMax: number): LeastRecent<V> {
+/** @param keyCharactersMax of all keys together, where what is kept is the larger the longer its key is; one is kept always */
+export function createLeastRecent<V>(
+  entriesMax: number,
+  keyCharactersMax = Number.POSITIVE_INFINITY,
+): LeastRecent<V> {
   const entries = new Map<string, V>();
+  let characters = 0;
+  const isTooMuch = (): boolean =>
+    entries.size > entriesMax || (entries.size > 1 && characters > keyCharactersMax);
   return {
     get(key, make) {
       const known = entries.get(key);
       const value = known ?? make();
-      if (known !== undefined) entries.delete(key);
+      if (known === undefined) characters += key.length;
+      else entries.delete(key);
       entries.set(key, value);
-      if (entries.size > entriesMax) entries.delete(entries.keys().next().value as string);
+      while (isTooMuch()) {
+        const oldest = entries.keys().next().value as string;
+        entries.delete(oldest);
+        characters -= oldest.length;
+      }
       return value;
     },
   };

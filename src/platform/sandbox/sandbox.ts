@@ -48,7 +48,7 @@ export function createExpressionSandbox(options: SandboxOptions): ExpressionSand
 }
 
 /** Parsed only: the one input is there to be counted. */
-export function checkOf(expression: string, timeoutMs: number): EvaluateMany {
+function checkOf(expression: string, timeoutMs: number): EvaluateMany {
   const { signal } = new AbortController();
   return { expression, inputs: [''], timeoutMs, signal, fairnessKey: ['', 'check'] };
 }

@@ -12,6 +12,10 @@ create index events_by_time on events (tenant_id, created_at, seq);
 create index events_by_type on events (tenant_id, type, created_at, seq);
 create index events_by_subject on events (tenant_id, subject, created_at, seq) where subject <> '';
 
+-- The transaction that wrote it: what commits late is known by it, however long ago its number was drawn (docs/adr/0034-publishing.md).
+alter table outbox add column xid xid8 not null default pg_current_xact_id();
+create index outbox_by_transaction on outbox (xid, seq);
+
 -- Publishers' own ids, remembered for 7 days, also where the event itself is gone sooner.
 create table event_keys (
   tenant_id uuid not null references tenants (id),
@@ -68,7 +72,8 @@ create function type_patterns(type text) returns text[] language sql immutable s
 $$;
 
 -- What filters look at (src/domain/events/filter.ts); null where jsonb cannot hold it, and then no filter passes it.
-create function event_document(e events) returns jsonb language plpgsql stable parallel safe as $$
+-- Not within a parallel worker, where no subtransaction can begin.
+create function event_document(e events) returns jsonb language plpgsql stable parallel unsafe as $$
 begin
   return jsonb_build_object(
     'type', e.type,
