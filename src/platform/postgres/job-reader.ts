@@ -57,7 +57,8 @@ interface Turns {
 /**
  * One who comes alone goes at the end of this round of the event loop, with all who arrived in it. The others wait for what is
  * under way to end; and while the process is so busy that each round brings more of them, for those. A statement costs about
- * as much as ten requests, so in a busy process it should be for many of them.
+ * as much as ten requests, so in a busy process it should be for many of them. As many as make one worth its while need not wait
+ * for the only one that is under way: the process would stand idle until its answer.
  */
 function createTurns(): Turns {
   let readers = 0;
@@ -89,6 +90,7 @@ function createTurns(): Turns {
   return {
     come: () => {
       readers++;
+      if (underWay === 1 && readers === ENOUGH) setImmediate(go);
     },
     schedule: (dispatch) => {
       dispatches.push(dispatch);
