@@ -1,4 +1,4 @@
-import { VARIABLES, type Variable } from '../src/platform/config';
+import { VARIABLES, type Variable } from '../src/platform/config-variables';
 
 const INTRO = `# Every variable of Millrace; made from src/platform/config.ts by \`npm run generate\`.
 # \`npm start\` sets the needed ones by itself. Booleans are words, durations carry their unit in the name.

@@ -1,4 +1,5 @@
-import { ConfigError, loadConfig, type Role, VARIABLES } from '../../src/platform/config';
+import { ConfigError, loadConfig, type Role } from '../../src/platform/config';
+import { VARIABLES } from '../../src/platform/config-variables';
 
 const KEY = Buffer.alloc(32, 7).toString('base64');
 const sound = {

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
-import { loadConfig, VARIABLES } from '../../src/platform/config';
+import { loadConfig } from '../../src/platform/config';
+import { VARIABLES } from '../../src/platform/config-variables';
 
 const root = path.resolve(__dirname, '../..');
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');

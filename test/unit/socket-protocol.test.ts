@@ -37,6 +37,12 @@ describe('a command', () => {
     expect(parse({ type: 'subscribe', topic: 'tenant', from })).toMatchObject({ start });
   });
 
+  test('with very much that is wrong is not answered at length', () => {
+    const wrong = Object.fromEntries(Array.from({ length: 2_000 }, (_, n) => [`x${n}`, 1]));
+    const command = parse({ type: 'ping', ...wrong });
+    expect(command.type === 'refused' && command.error.errors?.length).toBe(20);
+  });
+
   test.each([
     ['', 'malformed_json'],
     ['{"type":"ping"', 'malformed_json'],

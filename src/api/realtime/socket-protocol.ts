@@ -13,6 +13,8 @@ import type { EndReason, Message } from './transport';
 
 export const COMMAND_BYTES_MAX = 16 * 1024;
 export const COMMAND_ID_LENGTH_MAX = 64;
+/** A short message must not be answered by a long one. */
+const ERRORS_MAX = 20;
 const TOPIC_LENGTH_MAX = 128;
 
 export interface Subscribe {
@@ -82,7 +84,7 @@ function refused(value: unknown, found: z.ZodError): Refused {
     type: 'refused',
     id: textField(value, 'id', COMMAND_ID_LENGTH_MAX),
     topic: textField(value, 'topic', TOPIC_LENGTH_MAX),
-    error: new AppError('validation_failed', detail, { errors }),
+    error: new AppError('validation_failed', detail, { errors: errors.slice(0, ERRORS_MAX) }),
   };
 }
 

@@ -116,7 +116,7 @@ export const ERROR_ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   too_many_connections:
     'Close event streams or WebSockets that nobody reads, follow many topics over one WebSocket, or move to a larger plan.',
   at_capacity:
-    'Come back after `Retry-After`; behind a load balancer another process may have room. The operator can raise `MILLRACE_STREAMS_MAX`.',
+    'Come back after `Retry-After`; behind a load balancer another process may have room. The operator can raise `MILLRACE_STREAMS_MAX`, or run more API processes.',
   too_many_topics:
     'Unsubscribe from topics that nobody reads, follow the `tenant` topic in place of many jobs, or move to a larger plan.',
   too_many_uploads: 'Wait until an upload has ended; `Retry-After` says how long.',
