@@ -73,7 +73,14 @@ export class Scene {
     private readonly world: SocketWorld,
     readonly job: TestJob,
   ) {
-    this.#log = createRealtimeLog({ redis: world.redis, prefix: this.prefix, onRefused: () => undefined });
+    // More than an installation keeps: tests fill the buffers of both systems.
+    const logBytesMax = 64 * 1024 * 1024;
+    this.#log = createRealtimeLog({
+      redis: world.redis,
+      prefix: this.prefix,
+      onRefused: () => undefined,
+      logBytesMax,
+    });
   }
 
   get db(): PostgresDatabase {

@@ -51,8 +51,12 @@ export interface RealtimeLogOptions {
   tenantEntriesMax?: number;
   /** Entries of one firehose shard: what a reader may fall behind before its subscribers start anew. */
   shardEntriesMax?: number;
+  /** What a log may come to; about twice as much, where small entries follow large ones. */
+  logBytesMax?: number;
 }
 
+const SHARD_BYTES_MAX = 16 * 1024 * 1024;
+const LOG_BYTES_MAX = 8 * 1024 * 1024;
 /** Expiries in seconds. A log without traffic is not worth keeping: its subscribers start anew. */
 const JOB_TTL = 7 * 86_400;
 const TENANT_TTL = 86_400;
@@ -129,7 +133,7 @@ function toCall(batch: readonly Publication[], limits: CallOptions) {
   const { keys, turn } = limits;
   const callKeys = [keys.meta, keys.seen, ...keys.firehose];
   const args: (string | number)[] = [limits.shardEntriesMax ?? 4_096, SEEN_MAX, ENDED_TTL];
-  args.push(turn?.id ?? '', turn?.shutMs ?? 0);
+  args.push(turn?.id ?? '', turn?.shutMs ?? 0, SHARD_BYTES_MAX, limits.logBytesMax ?? LOG_BYTES_MAX);
   for (const { eventId, type, payload, targets, fleeting } of batch) {
     args.push(fleeting === true ? '-' : (eventId ?? ''), type, payload, targets.length);
     for (const target of targets) {

@@ -12,9 +12,6 @@
 import { script } from './script';
 
 export const FIREHOSE_SHARDS = 16;
-/** What one shard, and one topic's log, may come to: about twice as much, where small entries follow large ones. */
-const SHARD_BYTES = 16 * 1024 * 1024;
-const LOG_BYTES = 8 * 1024 * 1024;
 /** Entries of a log that are read in one step, of those that may be too many bytes. */
 const REPLAY_STEP = 16;
 
@@ -52,7 +49,8 @@ end
 
 /**
  * KEYS: meta, seen, the firehose shards; then for each target its log and its end mark; the gate, where there is a turn.
- * ARGV: entries per shard, events remembered, expiry after the end (s), the turn or '', how long the gate is shut after it (ms);
+ * ARGV: entries per shard, events remembered, expiry after the end (s), the turn or '', how long the gate is shut after it (ms),
+ * bytes per shard, bytes per log;
  * then for each publication its event id ('' is always new), type, payload and number of targets, and for each target topic,
  * shard, entries kept, expiry (s), '1' if final.
  * Returns the ids given; nil if the turn is over. An event seen before is passed over; what is realtime only is
@@ -73,10 +71,10 @@ local function fitting(kept, bytes, payload)
 end
 local function flow(shard, topic, id, type, payload)
   local n = redis.call('HINCRBY', meta, 'n' .. shard, 1)
-  redis.call('XADD', KEYS[3 + shard], 'MAXLEN', '~', fitting(ARGV[1], ${SHARD_BYTES}, payload), text(floor) .. '-' .. n,
+  redis.call('XADD', KEYS[3 + shard], 'MAXLEN', '~', fitting(ARGV[1], ARGV[6], payload), text(floor) .. '-' .. n,
     'c', topic, 'i', id, 't', type, 'p', payload)
 end
-local ids, a, k = {}, 6, ${3 + FIREHOSE_SHARDS}
+local ids, a, k = {}, 8, ${3 + FIREHOSE_SHARDS}
 while a <= #ARGV do
   local event, type, payload, targets = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
   a = a + 4
@@ -93,7 +91,7 @@ while a <= #ARGV do
     elseif fresh and not (only_realtime and ended) then
       local id = math.max(last_of(log) + 1, latest + 1, now(), floor)
       latest = id
-      redis.call('XADD', log, 'MAXLEN', '~', fitting(kept, ${LOG_BYTES}, payload), text(id) .. '-0', 't', type, 'p', payload)
+      redis.call('XADD', log, 'MAXLEN', '~', fitting(kept, ARGV[7], payload), text(id) .. '-0', 't', type, 'p', payload)
       if final == '1' then redis.call('SET', mark, text(id), 'EX', end_ttl, 'NX') end
       redis.call('EXPIRE', log, (ended or final == '1') and end_ttl or ttl)
       -- Else the log would outlive it, and nobody could tell that nothing comes any more.
